@@ -1,0 +1,220 @@
+# profd. `make help` lists the targets.
+
+BUILD ?= build
+PREFIX ?= /usr
+DESTDIR ?=
+VERSION := 0.1.0
+
+CFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
+	-Wno-unused-parameter $(if $(CI),-Werror)
+ALL_CFLAGS = -std=gnu11 $(WARN) -D_GNU_SOURCE -DPROFD_VERSION='"$(VERSION)"' \
+	-I. -Iinclude -I$(BUILD)/gen -MMD -MP $(SANITIZE) $(CFLAGS)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+# ---- sources, by program
+proto_gen := profile control scribe
+proto_src := $(wildcard proto/*.c)
+preload_src := $(wildcard client/preload/*.c) $(wildcard proto/cfi*.c) proto/attach.c
+profctl_src := $(wildcard client/profctl/*.c)
+daemon_src := $(wildcard daemon/*/*.c daemon/*.c)
+
+libs_proto := -lprotobuf-c -lz
+libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -liberty -linih -lm
+libs_profctl := $(libs_proto) -ljansson
+
+gen_c := $(proto_gen:%=$(BUILD)/gen/proto/%.pb-c.c)
+gen_h := $(gen_c:.c=.h)
+gen_o := $(gen_c:.c=.o)
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+pic = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
+programs := $(BUILD)/profd $(BUILD)/profctl $(BUILD)/libprofd.so
+unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
+fixtures := $(patsubst tests/fixtures/%.c,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.c)) \
+	$(patsubst tests/fixtures/%.cc,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.cc))
+
+fuzzers := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
+c_files := $(proto_src) $(preload_src) $(profctl_src) $(daemon_src) $(wildcard tests/unit/*.c) \
+	$(wildcard tests/fuzz/*.c tests/fixtures/*.c tests/bench/*.c)
+
+.PHONY: all help deps demo check check-now unit fixtures bench asan tsan sanitized replay \
+	clang-warnings tidy fuzz fuzzers install clean format
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+#: all      profd, profctl and libprofd.so, in $(BUILD)  (make V=1: show commands)
+all: $(programs)
+
+#: help     this list
+help:
+	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
+
+#: deps     install the Debian packages that building and testing need
+deps:
+	$(Q)tests/deps.sh install test
+
+# Says in one line what is missing, before the compiler says it in many.
+$(BUILD)/have-deps:
+	$(Q)missing=$$(tests/deps.sh missing build); if [ -n "$$missing" ]; then \
+		echo "profd needs, and this machine lacks: "$$missing". Run: make deps" >&2; exit 1; fi
+	$(Q)mkdir -p $(@D) && touch $@
+
+# ---- objects
+$(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto | $(BUILD)/have-deps
+	$(call say,PROTO,$<)
+	$(Q)mkdir -p $(@D) && protoc-c --c_out=$(BUILD)/gen $<
+
+$(BUILD)/gen/proto/%.pb-c.o: $(BUILD)/gen/proto/%.pb-c.c
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -I$(BUILD)/gen $(SANITIZE) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.c | $(gen_h)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/pic/%.o: %.c | $(BUILD)/have-deps
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+		-fno-stack-protector -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
+		-fno-builtin-free -c -o $@ $<
+
+# ---- programs
+$(BUILD)/libproto.a: $(call obj,$(proto_src)) $(gen_o)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/libdaemon.a: $(call obj,$(filter-out daemon/main.c,$(daemon_src)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/profd: $(call obj,daemon/main.c) $(BUILD)/libdaemon.a $(BUILD)/libproto.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs_daemon)
+
+$(BUILD)/profctl: $(call obj,$(profctl_src)) $(BUILD)/libproto.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs_profctl)
+
+$(BUILD)/libprofd.so: $(call pic,$(preload_src)) client/preload/libprofd.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -nostartfiles -Wl,-z,now,-z,relro,-z,nodelete,--no-undefined \
+		-Wl,-soname,libprofd.so -Wl,--version-script=client/preload/libprofd.map \
+		-o $@ $(filter %.o,$^)
+
+# ---- tests
+$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ $(LDFLAGS) -o $@ \
+		$(filter %.c %.a,$^) $(libs_daemon) -lcmocka -ljansson
+
+$(BUILD)/fixtures/%: tests/fixtures/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(WARN) -D_GNU_SOURCE $(CFLAGS) $(shell sed -n 's/.*BUILD-WITH: \([^*]*\).*/\1/p' $<) \
+		-o $@ $< -pthread -lm
+
+$(BUILD)/fixtures/%: tests/fixtures/%.cc
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CXX) $(CXXFLAGS) $(shell sed -n 's/.*BUILD-WITH: \([^*]*\).*/\1/p' $<) \
+		-o $@ $< -pthread
+
+fixtures: $(fixtures)
+unit: $(unit_tests)
+
+# The Go program that puts every file to Go's own pprof library.
+$(BUILD)/gocheck: $(wildcard tests/gocheck/*.go)
+	$(call say,GO,$@)
+	$(Q)GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(abspath $(BUILD))/go-cache \
+		go build -o $@ ./tests/gocheck
+
+#: demo     find a leak in two real programs; installs what is missing
+demo:
+	$(Q)tests/deps.sh install build
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/fixtures/leak
+	$(Q)BUILD=$(BUILD) tests/demo.sh
+
+#: check    all tests; installs what is missing  (TESTS="01-heap-leak house": only those)
+check:
+	$(Q)tests/deps.sh install test
+	$(Q)$(MAKE) --no-print-directory check-now
+
+check-now: all unit fixtures $(BUILD)/gocheck
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE="$(asan_flags)" replay
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
+
+#: bench    what profd costs a program and the machine
+bench: all fixtures $(BUILD)/bench/pairs
+	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
+
+$(BUILD)/bench/%: tests/bench/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -pthread -ldl
+
+#: asan     unit tests with AddressSanitizer and UBSan
+#: tsan     unit tests with ThreadSanitizer
+asan_flags := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+asan tsan: $(BUILD)/have-deps
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE="$(if \
+		$(filter asan,$@),$(asan_flags),-fsanitize=thread)" sanitized
+	$(Q)BUILD=$(BUILD)/$@ tests/run unit
+
+sanitized: $(BUILD)/profd $(BUILD)/profctl unit
+
+# A fuzz target and a corpus need no libFuzzer to be replayed: any compiler will do.
+replay: $(fuzzers:%=$(BUILD)/replay/%)
+$(BUILD)/replay/%: tests/fuzz/fuzz-%.c tests/fuzz/replay.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
+	$(call say,REPLAY,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(libs_daemon)
+
+#: fuzz     libFuzzer on every target, FUZZ_SECONDS (60) each  (FUZZ=name: only that one)
+FUZZ_SECONDS ?= 60
+FUZZ ?= $(fuzzers)
+fuzz:
+	$(Q)tests/deps.sh install dev
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
+		SANITIZE="-fsanitize=fuzzer-no-link,address,undefined" fuzzers
+	$(Q)set -e; for name in $(FUZZ); do \
+		mkdir -p $(BUILD)/fuzz/corpus/$$name tests/fuzz/corpus/$$name; \
+		$(BUILD)/fuzz/fuzzers/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=2048 -artifact_prefix=$(BUILD)/fuzz/$$name- \
+			$(BUILD)/fuzz/corpus/$$name tests/fuzz/corpus/$$name; done
+
+fuzzers: $(fuzzers:%=$(BUILD)/fuzzers/%)
+$(BUILD)/fuzzers/%: tests/fuzz/fuzz-%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
+	$(call say,FUZZER,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.c %.a,$^) $(libs_daemon)
+
+#: tidy     clang-tidy on all sources
+tidy: $(gen_h)
+	$(Q)tests/deps.sh install dev
+	$(Q)clang-tidy --quiet $(filter-out tests/%,$(c_files)) -- $(filter-out -MMD -MP,$(ALL_CFLAGS))
+
+# gcc builds; clang only reads, for the warnings that gcc does not have.
+clang-warnings: $(gen_h)
+	$(Q)clang -fsyntax-only -Werror -Wno-unknown-warning-option \
+		$(filter-out -MMD -MP,$(ALL_CFLAGS)) $(filter-out tests/fixtures/%,$(c_files))
+
+#: format   clang-format on all sources, in place
+format:
+	$(Q)tests/deps.sh install dev
+	$(Q)clang-format -i $(c_files) $(wildcard include/profd/*.h proto/*.h client/*/*.h \
+		daemon/*.h daemon/*/*.h tests/fixtures/*.cc)
+
+#: install  into DESTDIR, below PREFIX (/usr)
+lib := $(DESTDIR)$(PREFIX)/lib
+install: all
+	install -D -m 755 $(BUILD)/profd $(DESTDIR)$(PREFIX)/sbin/profd
+	install -D -m 755 $(BUILD)/profctl $(DESTDIR)$(PREFIX)/bin/profctl
+	install -D -m 755 $(BUILD)/libprofd.so $(lib)/profd/libprofd.so
+	install -D -m 644 systemd/profd.sysusers $(lib)/sysusers.d/profd.conf
+	install -D -m 644 systemd/profd.tmpfiles $(lib)/tmpfiles.d/profd.conf
+	install -d -m 755 $(lib)/systemd/system $(DESTDIR)$(PREFIX)/share/doc/profd
+	sed 's|/usr/|$(PREFIX)/|' systemd/profd.service >$(lib)/systemd/system/profd.service
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/profd
+
+#: clean    remove $(BUILD)
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,60 @@
+#include "client/preload/environment.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/preload/session.h"
+
+#define DEFAULT_SOCKET "/run/profd/profd.sock"
+#define MAX_RATE (1ULL << 40)
+
+bool environment_parse_bytes(const char *text, uint64_t *ret_bytes)
+{
+	static const char *const units[][4] = {
+		{ "", "B", "b", "" },
+		{ "k", "K", "KB", "KiB" },
+		{ "m", "M", "MB", "MiB" },
+		{ "g", "G", "GB", "GiB" },
+	};
+	uint64_t n = 0;
+	const char *at = text;
+
+	for (; *at >= '0' && *at <= '9'; at++) {
+		n = n * 10 + (uint64_t)(*at - '0');
+		if (n > MAX_RATE)
+			return false;
+	}
+	if (at == text)
+		return false;
+	for (unsigned i = 0; i < 4; i++) {
+		for (unsigned j = 0; j < 4; j++) {
+			if (strcmp(at, units[i][j]) != 0)
+				continue;
+			if (n << 10 * i > MAX_RATE)
+				return false;
+			*ret_bytes = n << 10 * i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool environment_read(struct environment *ret_environment)
+{
+	const char *text;
+
+	if (!environ)
+		return false;
+	*ret_environment = (struct environment){ .rate_bytes = SESSION_DEFAULT_RATE };
+	text = getenv("PROFD_DISABLE");
+	ret_environment->disabled = text && strcmp(text, "1") == 0;
+	text = getenv("PROFD_RATE");
+	if (text && *text && !environment_parse_bytes(text, &ret_environment->rate_bytes))
+		ret_environment->rate_invalid = true;
+	if (ret_environment->rate_bytes == 0)
+		ret_environment->rate_bytes = 1;
+	text = getenv("PROFD_SOCKET");
+	ret_environment->socket_path = text && *text ? text : DEFAULT_SOCKET;
+	return true;
+}

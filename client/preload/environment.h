@@ -1,0 +1,20 @@
+/*
+ * The program's environment, as far as it speaks to us.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct environment {
+	bool disabled;		 /* PROFD_DISABLE=1 */
+	uint64_t rate_bytes;	 /* PROFD_RATE, or the default */
+	bool rate_invalid;	 /* it could not be read */
+	const char *socket_path; /* PROFD_SOCKET, or the default */
+};
+
+/* False: it is too early, the C library has none yet. */
+bool environment_read(struct environment *ret_environment);
+
+/* "524288", "512K", "512KiB", "1M": 1024s. False: anything else. */
+bool environment_parse_bytes(const char *text, uint64_t *ret_bytes);

@@ -1,0 +1,8 @@
+/*
+ * fork(): the child gets a table of its own, with what it inherited.
+ */
+#pragma once
+
+/* Once, at start, after the allocator has registered its own handlers, which
+ * then run before ours in the child. */
+void fork_init(const char *socket_path);

@@ -1,0 +1,116 @@
+/*
+ * A stack is known by the 64-bit hash of its frames. It is walked once for its
+ * hash alone, with nothing stored anywhere; only a stack that is not known yet
+ * is walked a second time, straight into the frames region. So no buffer is
+ * needed, neither on the thread's stack, which may be small, nor in a pool,
+ * from which a siglongjmp could leak it. Two different stacks share a record by
+ * chance once in 2^64 pairs.
+ *
+ * The hash tables that lead to the records are in private memory: open
+ * addressing, twice as many places as records, a place is set once by a
+ * compare-and-swap and never changed. When two threads add the same record at
+ * the same time one of them loses its copy, which no place then leads to.
+ */
+#include "client/preload/intern.h"
+
+#include <stdbool.h>
+
+#include "client/preload/fast.h"
+#include "client/preload/session.h"
+#include "client/preload/table.h"
+#include "client/preload/walk.h"
+#include "client/preload/weight.h"
+
+#define MAX_PROBES 512
+
+/* The new stack's record, or INTERN_NONE. */
+static FAST_COLD uint32_t add_stack(const struct walk_summary *seen)
+{
+	struct walk_summary again;
+	struct heap_stack *stack;
+	uint32_t frames, index;
+
+	frames = table_take(HEAP_REGION_FRAMES, seen->n_frames);
+	if (frames == TABLE_FULL)
+		return INTERN_NONE;
+	walk_stack(&session.frames[frames], seen->n_frames, &again);
+	if (again.hash != seen->hash)
+		return INTERN_NONE;
+	index = table_take(HEAP_REGION_STACKS, 1);
+	if (index == TABLE_FULL)
+		return INTERN_NONE;
+	stack = &session.stacks[index];
+	stack->frames_index = frames;
+	stack->n_frames = seen->n_frames;
+	stack->kind = HEAP_KIND_HEAP;
+	stack->flags = seen->flags;
+	stack->hash = seen->hash;
+	__atomic_store_n(&stack->ready, 1, __ATOMIC_RELEASE);
+	return index;
+}
+
+uint32_t intern_stack(void)
+{
+	uint32_t mask = session.capacity[HEAP_REGION_STACKS] * 2 - 1;
+	uint32_t added = INTERN_NONE;
+	struct walk_summary seen;
+
+	walk_stack(NULL, 0, &seen);
+	for (uint32_t i = 0; i < MAX_PROBES; i++) {
+		uint32_t *place = &session.stack_index[(seen.hash + i) & mask];
+		uint32_t found = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+
+		if (found == 0) {
+			if (added == INTERN_NONE)
+				added = add_stack(&seen);
+			if (added == INTERN_NONE)
+				return INTERN_NONE;
+			if (__atomic_compare_exchange_n(place, &found, added + 1, false,
+							__ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
+				return added;
+		}
+		if (session.stacks[found - 1].hash == seen.hash)
+			return found - 1;
+	}
+	return INTERN_NONE;
+}
+
+static FAST_COLD uint32_t add_bucket(uint32_t stack, uint64_t size_class)
+{
+	uint32_t index = table_take(HEAP_REGION_BUCKETS, 1);
+	struct heap_bucket *bucket;
+
+	if (index == TABLE_FULL)
+		return INTERN_NONE;
+	bucket = &session.buckets[index];
+	bucket->stack = stack;
+	bucket->size_class = size_class;
+	__atomic_store_n(&bucket->ready, 1, __ATOMIC_RELEASE);
+	return index;
+}
+
+uint32_t intern_bucket(uint32_t stack, uint64_t size_class)
+{
+	uint32_t mask = session.capacity[HEAP_REGION_BUCKETS] * 2 - 1;
+	uint64_t hash = weight_mix(size_class + ((uint64_t)stack << 40));
+	uint32_t added = INTERN_NONE;
+
+	for (uint32_t i = 0; i < MAX_PROBES; i++) {
+		uint32_t *place = &session.bucket_index[(hash + i) & mask];
+		uint32_t found = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+
+		if (found == 0) {
+			if (added == INTERN_NONE)
+				added = add_bucket(stack, size_class);
+			if (added == INTERN_NONE)
+				return INTERN_NONE;
+			if (__atomic_compare_exchange_n(place, &found, added + 1, false,
+							__ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
+				return added;
+		}
+		if (session.buckets[found - 1].stack == stack &&
+		    session.buckets[found - 1].size_class == size_class)
+			return found - 1;
+	}
+	return INTERN_NONE;
+}

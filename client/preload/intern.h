@@ -1,0 +1,15 @@
+/*
+ * Stacks and buckets, each kept once in the table and found again by hash.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define INTERN_NONE UINT32_MAX /* the region is full */
+
+/* The index of the calling thread's stack, from the caller of the interposed
+ * function outwards. Walks it. */
+uint32_t intern_stack(void);
+
+/* The index of the bucket of @stack and @size_class. */
+uint32_t intern_bucket(uint32_t stack, uint64_t size_class);

@@ -1,0 +1,131 @@
+/*
+ * Start and end.
+ *
+ * The first allocation that comes through when the C library is up starts the
+ * session, at the latest our constructor does: libraries allocate in theirs,
+ * which may run before it. Of two that try one does it, the other passes
+ * through. All system calls are made here, before main.
+ */
+#include "client/preload/session.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "client/preload/early.h"
+#include "client/preload/environment.h"
+#include "client/preload/fast.h"
+#include "client/preload/fork.h"
+#include "client/preload/objects.h"
+#include "client/preload/service.h"
+#include "client/preload/table.h"
+#include "client/preload/trim.h"
+#include "client/preload/weight.h"
+
+#define STACK_LIMIT_MIN (8ULL << 20)
+#define STACK_LIMIT_MAX (1ULL << 30)
+
+struct session session;
+
+static void set_state(enum session_state state)
+{
+	__atomic_store_n(&session.state, state, __ATOMIC_RELEASE);
+}
+
+static void learn_stack(void)
+{
+	void *const *end = dlsym(RTLD_DEFAULT, "__libc_stack_end");
+	struct rlimit limit;
+
+	session.main_stack_top = end ? (uint64_t)*end : 0;
+	session.stack_limit_bytes = STACK_LIMIT_MIN;
+	if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur > STACK_LIMIT_MIN &&
+	    limit.rlim_cur <= STACK_LIMIT_MAX)
+		session.stack_limit_bytes = limit.rlim_cur;
+}
+
+/* The kernel gives each process 16 random bytes. */
+static void learn_seed(void)
+{
+	const void *random = (const void *)getauxval(AT_RANDOM);
+
+	if (random)
+		memcpy(&session.seed, random, sizeof(session.seed));
+	session.seed = weight_mix(session.seed ^ (uint64_t)getpid());
+}
+
+static void learn_program(void)
+{
+	ssize_t n = readlink("/proc/self/exe", session.program, sizeof(session.program) - 1);
+
+	session.program[n > 0 ? n : 0] = '\0';
+}
+
+static void begin(const struct environment *environment)
+{
+	int fd;
+
+	if (environment->disabled) {
+		set_state(SESSION_OFF);
+		return;
+	}
+	session.rate_bytes = environment->rate_bytes;
+	session.has_clock = getauxval(AT_SYSINFO_EHDR) != 0;
+	learn_stack();
+	learn_seed();
+	learn_program();
+	objects_init();
+	if (table_new(&fd) < 0) {
+		set_state(SESSION_OFF);
+		return;
+	}
+	if (environment->rate_invalid)
+		session.table->notes |= HEAP_NOTE_RATE_INVALID;
+	__atomic_store_n(&session.table->state, HEAP_STATE_ACTIVE, __ATOMIC_RELEASE);
+	set_state(SESSION_ACTIVE);
+	service_attach(environment->socket_path, fd);
+	close(fd);
+}
+
+void session_begin(void)
+{
+	struct environment environment;
+	uint32_t fresh = SESSION_NEW;
+	int saved = errno;
+
+	if (!environment_read(&environment) ||
+	    !__atomic_compare_exchange_n(&session.state, &fresh, SESSION_STARTING, false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return;
+	begin(&environment);
+	errno = saved;
+}
+
+__attribute__((constructor)) static void session_start(void)
+{
+	struct environment environment;
+	int saved = errno;
+
+	if (!early_next_is_ready())
+		return;
+	session_begin();
+	if (session_is_recording() && environment_read(&environment)) {
+		/* An allocator may register its fork handlers at its first use. */
+		fast_next.free(fast_next.malloc(1));
+		fork_init(environment.socket_path);
+		trim_init();
+		service_start();
+	}
+	errno = saved;
+}
+
+/* Sampling may go on: later destructors still allocate and free. */
+__attribute__((destructor)) static void session_end(void)
+{
+	if (session_is_recording() && session.table->pid == (uint32_t)getpid())
+		__atomic_store_n(&session.table->state, HEAP_STATE_EXITED, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,149 @@
+#include "client/profctl/deliver.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/profctl/expand.h"
+#include "client/profctl/output.h"
+#include "client/profctl/save.h"
+#include "profd/base.h"
+
+void deliver_init(struct deliver *d, const char *output, const char *cpu, const char *heap)
+{
+	*d = (struct deliver){.output = output, .cpu = cpu, .heap = heap};
+	if (gethostname(d->host, sizeof(d->host) - 1) < 0)
+		snprintf(d->host, sizeof(d->host), "localhost");
+}
+
+bool deliver_wants_cpu(const struct deliver *d)
+{
+	return (d->output || d->cpu) && !d->no_cpu;
+}
+
+bool deliver_wants_heap(const struct deliver *d)
+{
+	return d->output || d->heap;
+}
+
+static int expand(const struct deliver *d, const char *name, pid_t pid, char **ret_path)
+{
+	struct timespec now;
+	struct expand values = {.pid = pid, .host = d->host};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	values.unix_ns = now.tv_sec * (int64_t)NSEC_PER_SEC + now.tv_nsec;
+	return expand_name(name, &values, ret_path);
+}
+
+static int check_name(const struct deliver *d, const char *option, const char *name)
+{
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	if (!name)
+		return 0;
+	r = expand(d, name, d->pid, &path);
+	if (r == 0)
+		r = save_check(path);
+	if (r < 0)
+		output_error("%s: %s: %s: name a file that you can write", option,
+			     path ? path : name, strerror(-r));
+	return r;
+}
+
+int deliver_check(const struct deliver *d)
+{
+	int r;
+
+	r = check_name(d, "--cpu", d->cpu);
+	return r < 0 ? r : check_name(d, "--heap", d->heap);
+}
+
+/* The name that @file is to have; NULL: it has none. */
+static const char *name_for(struct deliver *d, const Profd__File *file)
+{
+	if (strcmp(file->type, "cpu") == 0) {
+		d->got_cpu = true;
+		return d->cpu;
+	}
+	if (strcmp(file->type, "heap") != 0 || !d->heap)
+		return NULL;
+	d->got_heap = d->got_heap || (pid_t)file->pid == d->pid;
+	/* One name is one file; it is the command's own. */
+	if ((pid_t)file->pid == d->pid || expand_has(d->heap, 'p'))
+		return d->heap;
+	d->others++;
+	return NULL;
+}
+
+static void save(struct deliver *d, const Profd__File *file, int fd, bool quiet)
+{
+	_cleanup_free_ char *path = NULL;
+	const char *name = name_for(d, file);
+	int r;
+
+	if (!name)
+		return;
+	r = expand(d, name, file->pid != 0 ? (pid_t)file->pid : d->pid, &path);
+	if (r == 0)
+		r = fd >= 0 ? save_as(path, fd) : -EBADMSG;
+	if (r < 0) {
+		output_error("%s: %s: this profile is lost", path ? path : name, strerror(-r));
+		d->failed = true;
+		return;
+	}
+	d->written++;
+	if (!quiet)
+		output_note("wrote %s", path);
+}
+
+static void note_stored(struct deliver *d, const Profd__File *file, bool quiet)
+{
+	d->written++;
+	if (quiet)
+		return;
+	if (strcmp(d->output, ".") == 0)
+		output_note("wrote %s", file->name);
+	else
+		output_note("wrote %s/%s", d->output, file->name);
+}
+
+void deliver_take(struct deliver *d, const struct reply *reply, bool quiet)
+{
+	const Profd__Reply *message = reply->message;
+	const Profd__Missing *missing;
+
+	if (message->kind_case == PROFD__REPLY__KIND_FILE && d->output) {
+		note_stored(d, message->file, quiet);
+	} else if (message->kind_case == PROFD__REPLY__KIND_FILE) {
+		save(d, message->file, reply->fd, quiet);
+	} else if (message->kind_case == PROFD__REPLY__KIND_MISSING) {
+		missing = message->missing;
+		if (missing->pid != 0)
+			output_error("%s of %s (%" PRIu32 "): %s", missing->type, missing->comm,
+				     missing->pid, missing->why);
+		else
+			output_error("%s: %s", missing->type, missing->why);
+		d->failed = true;
+	}
+}
+
+void deliver_finish(const struct deliver *d)
+{
+	if (d->others > 0)
+		output_note("heaps of %u other processes were not written: put %%p in the name "
+			    "given to --heap to have them too", d->others);
+	if (d->failed)
+		return; /* it was said why */
+	if (d->heap && !d->got_heap)
+		output_error("--heap: the command itself had no heap client: it may be static, or "
+			     "setuid, or have run too short");
+	if (d->cpu && !d->got_cpu)
+		output_error("--cpu: there was no CPU profile");
+	if (d->output && d->written == 0)
+		output_error("run: there was nothing to write");
+}

@@ -1,0 +1,129 @@
+#include "client/profctl/run_options.h"
+
+#include <errno.h>
+
+#include "client/profctl/args.h"
+#include "client/profctl/expand.h"
+#include "profd/base.h"
+
+const char run_options_help[] =
+	"Usage: profctl run [OPTIONS] -- COMMAND [ARGS..]\n"
+	"\n"
+	"Runs COMMAND under a profd of its own and leaves its CPU and heap profiles. Needs\n"
+	"no daemon, no root and no set-up. Exits as COMMAND does (128+signal if killed).\n"
+	"\n"
+	"  --output DIR   write profiles into DIR; the current directory by default\n"
+	"  --cpu FILE     write only what is named: the CPU profile to FILE\n"
+	"  --heap FILE    and the heap profile to FILE\n"
+	"                 %p is the process id, %h this machine, %t the moment; with %p in\n"
+	"                 --heap, every process that COMMAND started gets its file\n"
+	"  --every D      also every D while it runs (500ms 30s 5m 2h)\n"
+	"  -F HZ          CPU samples a second; 99 by default\n"
+	"  --event E      what CPU samples count, as libpfm4 names it; cycles by default\n"
+	"  --rate BYTES   mean bytes between heap samples; 524288 by default\n"
+	"\n"
+	"Example: profctl run --heap heap.pb.gz -- ./server --port 8080\n";
+
+#define RUN_MAX_HZ 100000
+
+enum {
+	OPTION_OUTPUT = ARGS_FIRST,
+	OPTION_CPU,
+	OPTION_HEAP,
+	OPTION_EVERY,
+	OPTION_EVENT,
+	OPTION_RATE,
+};
+
+static const struct option options[] = {
+	{"output", required_argument, NULL, OPTION_OUTPUT},
+	{"cpu", required_argument, NULL, OPTION_CPU},
+	{"heap", required_argument, NULL, OPTION_HEAP},
+	{"every", required_argument, NULL, OPTION_EVERY},
+	{"frequency", required_argument, NULL, 'F'},
+	{"event", required_argument, NULL, OPTION_EVENT},
+	{"rate", required_argument, NULL, OPTION_RATE},
+	ARGS_COMMON,
+};
+
+static int take_option(const struct profctl *ctl, struct run_options *o, int value)
+{
+	switch (value) {
+	case OPTION_OUTPUT:
+		o->output = optarg;
+		return 0;
+	case OPTION_CPU:
+		o->cpu = optarg;
+		return 0;
+	case OPTION_HEAP:
+		o->heap = optarg;
+		return 0;
+	case OPTION_EVERY:
+		return args_duration(ctl, "--every", 0, &o->every_ns);
+	case OPTION_EVENT:
+		o->event = optarg;
+		return 0;
+	case OPTION_RATE:
+		return args_number(ctl, "--rate", 1, INT64_MAX, &o->rate_bytes);
+	default:
+		return args_number(ctl, "-F", 1, RUN_MAX_HZ, &o->frequency_hz);
+	}
+}
+
+static bool is_overwritten(const struct run_options *o, const char *name)
+{
+	return name && o->every_ns > 0 && !expand_has(name, 't');
+}
+
+static bool is_bad(const char *name)
+{
+	const struct expand values = {.host = ""};
+	_cleanup_free_ char *expanded = NULL;
+
+	return name && (!*name || expand_name(name, &values, &expanded) < 0);
+}
+
+static int complete(const struct profctl *ctl, struct run_options *o)
+{
+	const char *what = NULL;
+
+	if (ctl->socket || ctl->json)
+		what = "--socket, --json: run has a profd of its own, and its output is the command's";
+	else if (o->output && (o->cpu || o->heap))
+		what = "--output: does not go with --cpu and --heap";
+	else if (!o->argv[0] || !*o->argv[0])
+		what = "no command to run";
+	else if (is_bad(o->cpu) || is_bad(o->heap))
+		what = "--cpu, --heap: in a name, write %p, %h, %t, or %% for a percent sign";
+	else if (is_overwritten(o, o->cpu) || is_overwritten(o, o->heap))
+		what = "--every: needs %t in the names given to --cpu and --heap";
+	if (what) {
+		args_error(ctl, "%s", what);
+		return -EINVAL;
+	}
+	if (!o->cpu && !o->heap && !o->output)
+		o->output = ".";
+	return 0;
+}
+
+int run_options_parse(struct profctl *ctl, int argc, char **argv, struct run_options *ret_options)
+{
+	struct run_options o = {};
+	int value;
+
+	args_start();
+	for (;;) {
+		value = args_next(ctl, argc, argv, "+:hF:", options);
+		if (value == ARGS_END)
+			break;
+		if (value < 0)
+			return value;
+		if (take_option(ctl, &o, value) < 0)
+			return ARGS_BAD;
+	}
+	o.argv = argv + optind;
+	if (complete(ctl, &o) < 0)
+		return ARGS_BAD;
+	*ret_options = o;
+	return ARGS_END;
+}

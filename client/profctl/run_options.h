@@ -1,0 +1,23 @@
+/*
+ * The command line of `profctl run`.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "client/profctl/profctl.h"
+
+/* Strings are of the command line. */
+struct run_options {
+	const char *output;	/* directory; NULL where files are named */
+	const char *cpu, *heap; /* names to be expanded; NULL: not wanted */
+	const char *event;	/* NULL: default */
+	uint64_t every_ns;	/* 0: only at the end */
+	uint64_t frequency_hz, rate_bytes; /* 0: default */
+	char **argv;		/* the command */
+};
+
+extern const char run_options_help[];
+
+/* Returns ARGS_END, or ARGS_BAD or ARGS_HELP (client/profctl/args.h). */
+int run_options_parse(struct profctl *ctl, int argc, char **argv, struct run_options *ret_options);

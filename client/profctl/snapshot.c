@@ -1,0 +1,264 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/profctl/args.h"
+#include "client/profctl/connect.h"
+#include "client/profctl/output.h"
+#include "client/profctl/save.h"
+#include "client/profctl/series.h"
+#include "profd/base.h"
+#include "profd/limits.h"
+
+static const char help[] =
+	"Usage: profctl snapshot [OPTIONS]\n"
+	"\n"
+	"Takes profiles now, or one every so often, and prints each file's path as it\n"
+	"appears, one a line.\n"
+	"\n"
+	"  --pid N, --comm NAME, --unit UNIT, --all\n"
+	"                  whose profiles; all that you may see by default\n"
+	"  --type TYPES    heap, cpu, or both with a comma; heap by default\n"
+	"  --every D       go on, one snapshot every D (500ms 30s 5m 2h)\n"
+	"  --count N       so many snapshots; without it, until interrupted\n"
+	"  --seconds D     measure CPU time from now, for D; the type is then cpu by default\n"
+	"  --output DIR    write the files there, not into profd's own directory\n"
+	"  --no-trim       do not make targets release free memory first\n"
+	"  -v, --verbose   show the trim lines, also where standard error is no terminal\n"
+	"  --json          one object a file\n"
+	"  --socket PATH   profd's socket\n"
+	"\n"
+	"Exit codes: 0 all written, 1 something is missing, 2 usage, 3 no daemon.\n"
+	"\n"
+	"Example: profctl snapshot --comm redis-server --every 30s --count 5\n";
+
+enum {
+	OPTION_PID = ARGS_FIRST,
+	OPTION_COMM,
+	OPTION_UNIT,
+	OPTION_ALL,
+	OPTION_TYPE,
+	OPTION_EVERY,
+	OPTION_COUNT,
+	OPTION_SECONDS,
+	OPTION_OUTPUT,
+	OPTION_NO_TRIM,
+};
+
+static const struct option options[] = {
+	{"pid", required_argument, NULL, OPTION_PID},
+	{"comm", required_argument, NULL, OPTION_COMM},
+	{"unit", required_argument, NULL, OPTION_UNIT},
+	{"all", no_argument, NULL, OPTION_ALL},
+	{"type", required_argument, NULL, OPTION_TYPE},
+	{"every", required_argument, NULL, OPTION_EVERY},
+	{"count", required_argument, NULL, OPTION_COUNT},
+	{"seconds", required_argument, NULL, OPTION_SECONDS},
+	{"output", required_argument, NULL, OPTION_OUTPUT},
+	{"no-trim", no_argument, NULL, OPTION_NO_TRIM},
+	{"verbose", no_argument, NULL, 'v'},
+	ARGS_COMMON,
+};
+
+static const char *const known_types[] = {"heap", "cpu"};
+
+struct snapshot {
+	uint64_t pid, every_ns, count, seconds_ns;
+	char *comm, *unit, *output;
+	char *types[ARRAY_SIZE(known_types)]; /* of known_types */
+	size_t n_types;
+	unsigned n_selections;
+	bool no_trim, verbose;
+};
+
+static int add_type(struct snapshot *s, const char *name, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(known_types); i++) {
+		bool have = false;
+
+		if (strlen(known_types[i]) != n || strncmp(known_types[i], name, n) != 0)
+			continue;
+		for (size_t j = 0; j < s->n_types; j++)
+			have = have || s->types[j] == known_types[i];
+		if (!have)
+			s->types[s->n_types++] = (char *)known_types[i];
+		return 0;
+	}
+	output_error("--type: \"%.*s\" is no type of profile: write heap, cpu or heap,cpu", (int)n,
+		     name);
+	return -EINVAL;
+}
+
+static int add_types(struct snapshot *s, const char *list)
+{
+	for (;;) {
+		size_t n = strcspn(list, ",");
+		int r;
+
+		r = add_type(s, list, n);
+		if (r < 0 || list[n] == '\0')
+			return r;
+		list += n + 1;
+	}
+}
+
+/* Takes one option. Returns 0, or -EINVAL, reported. */
+static int take_option(const struct profctl *ctl, struct snapshot *s, int value)
+{
+	switch (value) {
+	case OPTION_PID:
+		s->n_selections++;
+		return args_number(ctl, "--pid", 1, INT32_MAX, &s->pid);
+	case OPTION_COMM:
+		s->n_selections++;
+		s->comm = optarg;
+		return 0;
+	case OPTION_UNIT:
+		s->n_selections++;
+		s->unit = optarg;
+		return 0;
+	case OPTION_ALL:
+		s->n_selections++;
+		return 0;
+	case OPTION_TYPE:
+		return add_types(s, optarg);
+	case OPTION_EVERY:
+		return args_duration(ctl, "--every", 0, &s->every_ns);
+	case OPTION_COUNT:
+		return args_number(ctl, "--count", 1, PROFD_MAX_COUNT, &s->count);
+	case OPTION_SECONDS:
+		return args_duration(ctl, "--seconds", NSEC_PER_SEC, &s->seconds_ns);
+	case OPTION_OUTPUT:
+		s->output = optarg;
+		return 0;
+	case OPTION_NO_TRIM:
+		s->no_trim = true;
+		return 0;
+	default:
+		s->verbose = true;
+		return 0;
+	}
+}
+
+static bool has_type(const struct snapshot *s, const char *type)
+{
+	for (size_t i = 0; i < s->n_types; i++)
+		if (strcmp(s->types[i], type) == 0)
+			return true;
+	return false;
+}
+
+/* What does not go together, and defaults. */
+static int complete(const struct profctl *ctl, struct snapshot *s)
+{
+	const char *what = NULL;
+
+	if (s->n_types == 0)
+		(void)add_types(s, s->seconds_ns > 0 ? "cpu" : "heap");
+	if (s->n_selections > 1)
+		what = "--pid, --comm, --unit, --all: give one of them";
+	else if ((s->comm && !*s->comm) || (s->unit && !*s->unit))
+		what = "--comm, --unit: the name is empty";
+	else if (s->count > 1 && s->every_ns == 0)
+		what = "--count: needs --every D";
+	else if (s->seconds_ns > 0 && !has_type(s, "cpu"))
+		what = "--seconds: measures CPU time, which --type leaves out";
+	if (!what)
+		return 0;
+	args_error(ctl, "%s", what);
+	return -EINVAL;
+}
+
+/* Returns ARGS_END, ARGS_BAD or ARGS_HELP. */
+static int parse(struct profctl *ctl, int argc, char **argv, struct snapshot *ret_snapshot)
+{
+	struct snapshot s = {};
+	int value;
+
+	args_start();
+	for (;;) {
+		value = args_next(ctl, argc, argv, ":hv", options);
+		if (value == ARGS_END)
+			break;
+		if (value < 0)
+			return value;
+		if (take_option(ctl, &s, value) < 0)
+			return ARGS_BAD;
+	}
+	if (optind < argc) {
+		args_error(ctl, "%s: snapshot takes only options", argv[optind]);
+		return ARGS_BAD;
+	}
+	if (complete(ctl, &s) < 0)
+		return ARGS_BAD;
+	*ret_snapshot = s;
+	return ARGS_END;
+}
+
+static int ask(const struct snapshot *s, int fd)
+{
+	Profd__Snapshot verb = PROFD__SNAPSHOT__INIT;
+	Profd__Request request = PROFD__REQUEST__INIT;
+
+	verb.types = (char **)s->types;
+	verb.n_types = s->n_types;
+	verb.pid = (uint32_t)s->pid;
+	/* protobuf-c writes "" where there is nothing, and never through it. */
+	if (s->comm)
+		verb.comm = s->comm;
+	if (s->unit)
+		verb.unit = s->unit;
+	verb.every_ns = s->every_ns;
+	verb.count = (uint32_t)s->count;
+	if (s->every_ns > 0 && s->count == 0)
+		verb.count = PROFD_MAX_COUNT;
+	verb.seconds_ns = s->seconds_ns;
+	verb.no_trim = s->no_trim;
+	verb.send_files = s->output != NULL;
+	request.verb_case = PROFD__REQUEST__VERB_SNAPSHOT;
+	request.snapshot = &verb;
+	return connect_send(fd, &request);
+}
+
+static int snapshot_main(struct profctl *ctl, int argc, char **argv)
+{
+	_cleanup_close_ int dir_fd = -1, fd = -1;
+	struct snapshot s = {};
+	struct series series;
+	int value;
+
+	value = parse(ctl, argc, argv, &s);
+	if (value != ARGS_END)
+		return args_exit(value);
+	if (s.output) {
+		dir_fd = save_open_dir(s.output);
+		if (dir_fd < 0) {
+			output_error("%s: %s: name a directory that you can write to", s.output,
+				     strerror(-dir_fd));
+			return PROFCTL_FAILED;
+		}
+	}
+	fd = connect_open(ctl);
+	if (fd < 0)
+		return PROFCTL_NO_DAEMON;
+	if (ask(&s, fd) < 0)
+		return PROFCTL_FAILED;
+	series = (struct series){
+		.ctl = ctl,
+		.dir = s.output,
+		.dir_fd = dir_fd,
+		.count = s.every_ns > 0 ? (uint32_t)s.count : 1,
+		.every_ns = s.every_ns,
+		.seconds_ns = s.seconds_ns,
+		.verbose = s.verbose,
+	};
+	return series_follow(&series, fd);
+}
+
+const struct profctl_command profctl_snapshot = {
+	.name = "snapshot",
+	.run = snapshot_main,
+	.summary = "takes profiles, once or every so often",
+	.help = help,
+};

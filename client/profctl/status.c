@@ -1,0 +1,115 @@
+#include <inttypes.h>
+
+#include "client/profctl/args.h"
+#include "client/profctl/connect.h"
+#include "client/profctl/duration.h"
+#include "client/profctl/output.h"
+#include "client/profctl/table.h"
+#include "profd/base.h"
+
+static const char help[] =
+	"Usage: profctl status [--json]\n"
+	"\n"
+	"Shows how profd does: the event and rate it samples at, where its files are, and\n"
+	"every counter, those of losses included.\n"
+	"\n"
+	"  --json          one object, counters by name\n"
+	"  --socket PATH   profd's socket\n"
+	"\n"
+	"Example: profctl status\n";
+
+/* name, value, what it counts */
+static const struct table_column columns[] = {{"", false}, {"", true}, {"", false}};
+
+static int show_counters(const Profd__State *state)
+{
+	struct table table;
+	int r;
+
+	table_init(&table, columns, ARRAY_SIZE(columns));
+	for (size_t i = 0; i < state->n_counters; i++) {
+		table_add(&table, "%s", state->counters[i]->name);
+		table_add(&table, "%" PRIu64, state->counters[i]->value);
+		table_add(&table, "%s", state->counters[i]->help);
+	}
+	r = table_print(&table);
+	table_done(&table);
+	return r;
+}
+
+static int show(const Profd__State *state)
+{
+	char uptime[DURATION_BYTES];
+	const char *note = state->event_note;
+	int r;
+
+	duration_format(state->uptime_ns, uptime, sizeof(uptime));
+	output_line("profd %s, pid %" PRIu32 ", up %s", state->version, state->pid, uptime);
+	if (state->event[0] != '\0')
+		output_line("cpu       %s at %" PRIu32 " Hz%s%s%s", state->event,
+			    state->frequency_hz, note[0] != '\0' ? " (" : "", note,
+			    note[0] != '\0' ? ")" : "");
+	else
+		output_line("cpu       off%s%s", note[0] != '\0' ? ": " : "", note);
+	output_line("profiles  %s", state->state_dir);
+	if (state->n_counters == 0)
+		return 0;
+	output_line("%s", "");
+	r = show_counters(state);
+	if (r < 0)
+		output_error("status: out of memory");
+	return r;
+}
+
+static json_t *state_json(const Profd__State *state)
+{
+	json_t *counters = json_object();
+
+	for (size_t i = 0; counters && i < state->n_counters; i++)
+		/* A name that is no UTF-8 is refused, and is no counter's. */
+		(void)json_object_set_new(counters, state->counters[i]->name,
+					  json_integer((json_int_t)state->counters[i]->value));
+	return json_pack("{s:o, s:I, s:f, s:o, s:o, s:I, s:o, s:o}", "version",
+			 output_json_string(state->version), "pid", (json_int_t)state->pid,
+			 "uptime_seconds", (double)state->uptime_ns / NSEC_PER_SEC, "event",
+			 output_json_string(state->event), "event_note",
+			 output_json_string(state->event_note), "frequency_hz",
+			 (json_int_t)state->frequency_hz, "state_dir",
+			 output_json_string(state->state_dir), "counters", counters);
+}
+
+static int take_reply(const Profd__Reply *reply, void *userdata)
+{
+	const struct profctl *ctl = userdata;
+
+	if (reply->kind_case != PROFD__REPLY__KIND_STATE)
+		return 0;
+	return ctl->json ? output_json(state_json(reply->state), true) : show(reply->state);
+}
+
+static int status_main(struct profctl *ctl, int argc, char **argv)
+{
+	static const struct option options[] = {ARGS_COMMON};
+	Profd__Status status = PROFD__STATUS__INIT;
+	Profd__Request request = PROFD__REQUEST__INIT;
+	int value;
+
+	args_start();
+	value = args_next(ctl, argc, argv, ":h", options);
+	if (value != ARGS_END)
+		return args_exit(value);
+	if (optind < argc) {
+		args_error(ctl, "%s: status takes no arguments", argv[optind]);
+		return PROFCTL_USAGE;
+	}
+	request.verb_case = PROFD__REQUEST__VERB_STATUS;
+	request.status = &status;
+	return connect_ask(ctl, &request, take_reply, ctl);
+}
+
+const struct profctl_command profctl_status = {
+	.name = "status",
+	.run = status_main,
+	.summary = "how profd does: event, rate, files, every counter",
+	.help = help,
+};

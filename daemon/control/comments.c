@@ -1,0 +1,95 @@
+#include "daemon/control/comments.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "profd/base.h"
+
+__attribute__((format(printf, 2, 3))) static void add(struct comments *c, const char *format, ...)
+{
+	va_list args;
+	char *line;
+
+	if (c->n == COMMENTS_MAX)
+		return;
+	va_start(args, format);
+	if (vasprintf(&line, format, args) >= 0)
+		c->lines[c->n++] = line;
+	va_end(args);
+}
+
+static double mb(double bytes)
+{
+	return bytes / 1e6;
+}
+
+static void add_reckoning(struct comments *c, const struct heap_profile *p,
+			  const struct trim *trim)
+{
+	const struct heap_usage *b = &trim->reply.before, *a = &trim->reply.after;
+
+	if (trim->result < 0)
+		return;
+	add(c, "reckoning: in use (estimated) %.1f MB, allocator %s in use %.1f MB",
+	    mb((double)p->inuse_bytes), trim->reply.allocator, mb((double)a->in_use));
+	add(c, "reckoning: allocator free %.1f MB before the trim, %.1f MB after",
+	    mb((double)b->free), mb((double)a->free));
+	add(c, "reckoning: RSS %.1f MB before the trim, %.1f MB after", mb((double)trim->rss_before),
+	    mb((double)trim->rss_after));
+}
+
+static void add_heap_losses(struct comments *c, const struct heap_header *h)
+{
+	static const char *const what[HEAP_LOST_N] = {
+		[HEAP_LOST_STACKS] = "samples lost: the table of stacks is full",
+		[HEAP_LOST_LIVE] = "samples lost: the table of live objects is full",
+		[HEAP_LOST_NESTED] = "samples lost: taken inside a signal handler that interrupted one",
+		[HEAP_LOST_MODULES] = "frames without module: the table of modules is full",
+	};
+
+	for (int i = 0; i < HEAP_LOST_N; i++)
+		if (h->lost[i])
+			add(c, "%" PRIu64 " %s", h->lost[i], what[i]);
+}
+
+void comments_of_heap(struct comments *c, const struct heap_profile *profile,
+		      const struct trim *trim, const char *trim_line, const char *note)
+{
+	if (note)
+		add(c, "%s", note);
+	if (*trim_line)
+		add(c, "%s", trim_line);
+	if (trim)
+		add_reckoning(c, profile, trim);
+	add_heap_losses(c, &profile->header);
+	if (profile->header.notes & HEAP_NOTE_RATE_INVALID)
+		add(c, "PROFD_RATE could not be read: the default rate holds");
+}
+
+void comments_of_cpu(struct comments *c, const struct control_context *ctx,
+		     const struct window_span *span, const char *note)
+{
+	struct sampler_stats s;
+
+	if (note)
+		add(c, "%s", note);
+	sampler_stats(ctx->sampler, &s);
+	add(c, "event %s at %u Hz", sampler_event(ctx->sampler), sampler_frequency(ctx->sampler));
+	if (*sampler_event_note(ctx->sampler))
+		add(c, "%s", sampler_event_note(ctx->sampler));
+	if (s.lost)
+		add(c, "%" PRIu64 " records lost by the kernel since profd started", s.lost);
+	if (s.throttled)
+		add(c, "%" PRIu64 " times throttled by the kernel since profd started", s.throttled);
+	if (aggregate_refused(span->samples))
+		add(c, "%" PRIu64 " samples lost: too many different stacks",
+		    aggregate_refused(span->samples));
+}
+
+void comments_done(struct comments *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		free((char *)c->lines[i]);
+	c->n = 0;
+}

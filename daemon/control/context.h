@@ -1,0 +1,61 @@
+/*
+ * What the verbs work on: the rooms' objects, and the few things that only the
+ * engine can do. The engine fills this in and owns all that it points to.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/cpu/sampler.h"
+#include "daemon/heap/client.h"
+#include "daemon/keeper/keeper.h"
+#include "daemon/proc/process.h"
+#include "daemon/profile/window.h"
+#include "daemon/scribe/scribe.h"
+#include "daemon/stack/unwind.h"
+#include "daemon/store/store.h"
+
+struct control_counters {
+	uint64_t peers_refused;	    /* more than PROFD_MAX_PEERS at once */
+	uint64_t messages_malformed; /* peers dropped for what they sent */
+	uint64_t peers_slow;	    /* peers dropped because they did not read */
+	uint64_t attach_refused;    /* tables that were none, or of another version */
+	uint64_t snapshots_written, snapshots_failed;
+	uint64_t heaps_last; /* last heaps of processes that ended */
+};
+
+struct engine;
+
+struct control_context {
+	sd_event *loop;
+	struct keeper *keeper;
+	struct module_table *modules;
+	struct process_table *processes;
+	struct heap_clients *clients;
+	struct sampler *sampler; /* NULL: no CPU sampling */
+	const char *no_sampler;	 /* then: why */
+	struct unwinder *unwinder;
+	struct windows *windows;
+	struct window *rotation; /* the current window; NULL: no CPU sampling */
+	struct scribe *scribe;
+	struct store *store;
+	bool private; /* one command's own daemon: its peers are one user */
+	uint64_t start_mono_ns;
+	struct control_counters counters;
+	unsigned last_pending;	       /* last heaps being written (last.h) */
+	struct last_file *last_files; /* private: those written, for `finish` */
+
+	struct engine *engine;
+	void (*drain)(struct engine *e); /* bring the windows up to now */
+	/* A table from process @pid; taken over. */
+	int (*attach)(struct engine *e, pid_t pid, uid_t uid, int table_fd);
+	/* Sample @pid's tree. -errno: one line in @why. */
+	int (*watch)(struct engine *e, pid_t pid, char *why, size_t why_size);
+	void (*quit)(struct engine *e);
+};
+
+int64_t control_unix_ns(void);
+uint64_t control_mono_ns(void);

@@ -1,0 +1,279 @@
+/*
+ * A dump is a small object that lives from the request for one profile until
+ * the scribe has answered. Its states follow one another without branches:
+ * trimming (heap only, a timer looks for the client's answer), then writing
+ * (the scribe has it). Everything that can fail ends in dump_end().
+ */
+#include "daemon/control/dump.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "daemon/control/comments.h"
+#include "daemon/heap/read.h"
+#include "daemon/heap/trim.h"
+#include "daemon/profile/freeze.h"
+#include "profd/base.h"
+
+#define TRIM_POLL_FIRST_US 500
+#define TRIM_POLL_MOST_US 20000
+
+struct dump {
+	struct control_context *ctx;
+	struct dump_options options;
+	char *note;
+	dump_done_t done;
+	void *userdata;
+
+	struct heap_client *client; /* a reference; NULL: cpu */
+	struct trim trim;
+	bool trimmed; /* trim holds an answer, or why there is none */
+	sd_event_source *timer;
+	uint64_t poll_us;
+
+	int64_t time_unix_ns;
+	int fd; /* options.send: the unnamed file */
+	char name[STORE_NAME_BYTES];
+	char trim_line[256];
+};
+
+static void dump_free(struct dump *d)
+{
+	sd_event_source_disable_unref(d->timer);
+	heap_client_unref(d->client);
+	profd_closep(&d->fd);
+	free(d->note);
+	free(d);
+}
+
+static void dump_end(struct dump *d, int error, const char *why, const char *name)
+{
+	struct dump_result result = {
+		.error = error,
+		.why = why ?: (error < 0 ? strerror(-error) : ""),
+		.type = d->client ? "heap" : "cpu",
+		.name = name ?: d->name,
+		.fd = d->fd,
+		.pid = d->client ? d->client->pid : 0,
+		.comm = d->client ? d->client->comm : "",
+		.trim = d->trim_line,
+	};
+
+	if (error < 0)
+		d->ctx->counters.snapshots_failed++;
+	else
+		d->ctx->counters.snapshots_written++;
+	d->done(&result, d->userdata);
+	dump_free(d);
+}
+
+static void on_scribe_done(const struct scribe_result *result, void *userdata)
+{
+	dump_end(userdata, result->error, NULL, result->name);
+}
+
+/* Takes @frozen over. Returns 0 or -errno; then the dump is still the caller's. */
+static int submit(struct dump *d, struct frozen *frozen, const char *type)
+{
+	int r;
+
+	store_name(type, d->client ? d->client->comm : "", d->client ? d->client->pid : 0,
+		   d->time_unix_ns, d->name, sizeof(d->name));
+	if (d->options.send) {
+		d->fd = memfd_create("profd-profile", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		if (d->fd < 0) {
+			r = -errno;
+			frozen_done(frozen);
+			return r;
+		}
+		return scribe_submit(d->ctx->scribe, frozen, d->fd, NULL, on_scribe_done, d);
+	}
+	return scribe_submit(d->ctx->scribe, frozen, store_dir_fd(d->ctx->store), d->name,
+			     on_scribe_done, d);
+}
+
+static int aggregate_heap(const struct heap_profile *p, struct aggregate **ret)
+{
+	struct aggregate *a;
+	int r = aggregate_new(4, p->n_samples + 1, &a);
+
+	for (size_t i = 0; r >= 0 && i < p->n_samples; i++)
+		r = aggregate_add(a, &p->samples[i]);
+	if (r < 0) {
+		aggregate_free(a);
+		return r;
+	}
+	*ret = a;
+	return 0;
+}
+
+static int freeze_heap(struct dump *d, const struct heap_profile *p, struct frozen *ret)
+{
+	_cleanup_free_ struct freeze_place *places = calloc(p->n_places + 1, sizeof(*places));
+	struct comments comments = {0};
+	struct freeze how = {
+		.type = PROFILE_HEAP,
+		.period = (int64_t)p->header.rate_bytes,
+		.time_unix_ns = d->time_unix_ns,
+		.places = places,
+		.n_places = p->n_places,
+		.main_module = p->main_module,
+	};
+	struct aggregate *a = NULL;
+	int r;
+
+	if (!places)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_places; i++)
+		places[i] = (struct freeze_place){.module = p->places[i].module,
+						  .place = p->places[i].place};
+	comments_of_heap(&comments, p, d->trimmed ? &d->trim : NULL, d->trim_line, d->note);
+	how.comments = comments.lines;
+	how.n_comments = comments.n;
+	r = aggregate_heap(p, &a);
+	if (r >= 0)
+		r = freeze_aggregate(d->ctx->modules, a, &how, ret);
+	aggregate_free(a);
+	comments_done(&comments);
+	return r;
+}
+
+static int write_heap(struct dump *d)
+{
+	struct heap_profile profile;
+	struct frozen frozen;
+	int r;
+
+	d->time_unix_ns = control_unix_ns();
+	r = heap_client_read(d->ctx->keeper, d->client, d->ctx->modules, &profile);
+	if (r < 0)
+		return r;
+	r = freeze_heap(d, &profile, &frozen);
+	heap_profile_done(&profile);
+	return r < 0 ? r : submit(d, &frozen, "heap");
+}
+
+static int on_trim_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct dump *d = userdata;
+	int r = trim_poll(&d->trim, d->ctx->keeper, control_mono_ns());
+
+	if (r == -EAGAIN) {
+		d->poll_us = min(2 * d->poll_us, (uint64_t)TRIM_POLL_MOST_US);
+		sd_event_source_set_time_relative(source, d->poll_us);
+		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+		return 0;
+	}
+	if (r == -ESRCH) {
+		dump_end(d, r, "the process exited during the snapshot", NULL);
+		return 0;
+	}
+	d->trimmed = true;
+	trim_describe(&d->trim, d->trim_line, sizeof(d->trim_line));
+	r = write_heap(d);
+	if (r < 0)
+		dump_end(d, r, NULL, NULL);
+	return 0;
+}
+
+/* Returns 0 when the trim is under way; else there is none to wait for. */
+static int begin_trim(struct dump *d)
+{
+	int r = trim_start(&d->trim, d->ctx->keeper, d->client, control_mono_ns());
+
+	if (r < 0) {
+		d->trimmed = true;
+		trim_describe(&d->trim, d->trim_line, sizeof(d->trim_line));
+		return r;
+	}
+	d->poll_us = TRIM_POLL_FIRST_US;
+	return sd_event_add_time_relative(d->ctx->loop, &d->timer, CLOCK_MONOTONIC, d->poll_us, 100,
+					  on_trim_timer, d);
+}
+
+static struct dump *dump_new(struct control_context *ctx, const struct dump_options *options,
+			     dump_done_t done, void *userdata)
+{
+	struct dump *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->ctx = ctx;
+	d->options = *options;
+	d->done = done;
+	d->userdata = userdata;
+	d->fd = -1;
+	if (options->note) {
+		d->note = strdup(options->note);
+		if (!d->note) {
+			free(d);
+			return NULL;
+		}
+	}
+	return d;
+}
+
+int dump_heap(struct control_context *ctx, struct heap_client *client,
+	      const struct dump_options *options, dump_done_t done, void *userdata)
+{
+	struct dump *d = dump_new(ctx, options, done, userdata);
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->client = heap_client_ref(client);
+	if (options->trim && !client->dead && begin_trim(d) >= 0)
+		return 0;
+	r = write_heap(d);
+	if (r < 0) {
+		ctx->counters.snapshots_failed++;
+		dump_free(d);
+	}
+	return r;
+}
+
+static int freeze_cpu(struct dump *d, const struct window_span *span,
+		      const struct dump_filter *filter, struct frozen *ret)
+{
+	struct comments comments = {0};
+	struct freeze how = {
+		.type = PROFILE_CPU,
+		.period = sampler_period_ns(d->ctx->sampler),
+		.time_unix_ns = span->start_unix_ns,
+		.duration_ns = span->duration_ns,
+		.only_pid = filter->pid,
+		.only_comm = filter->comm,
+		.only_unit = filter->unit,
+	};
+	int r;
+
+	comments_of_cpu(&comments, d->ctx, span, d->note);
+	how.comments = comments.lines;
+	how.n_comments = comments.n;
+	r = freeze_aggregate(d->ctx->modules, span->samples, &how, ret);
+	comments_done(&comments);
+	return r;
+}
+
+int dump_cpu(struct control_context *ctx, const struct window_span *span,
+	     const struct dump_filter *filter, const struct dump_options *options, dump_done_t done,
+	     void *userdata)
+{
+	struct dump *d = dump_new(ctx, options, done, userdata);
+	struct frozen frozen;
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->time_unix_ns = control_unix_ns();
+	r = freeze_cpu(d, span, filter, &frozen);
+	if (r >= 0)
+		r = submit(d, &frozen, "cpu");
+	if (r < 0) {
+		ctx->counters.snapshots_failed++;
+		dump_free(d);
+	}
+	return r;
+}

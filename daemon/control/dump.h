@@ -1,0 +1,41 @@
+/*
+ * One profile, from a client or a window to a file: for a heap trim, read,
+ * freeze, scribe; for CPU freeze, scribe. Returns to the event loop between the
+ * steps; sampling goes on.
+ */
+#pragma once
+
+#include "daemon/control/context.h"
+
+struct dump_options {
+	bool trim;
+	bool send;	  /* into an unnamed file whose descriptor is handed over, not into the store */
+	const char *note; /* one more comment; NULL: none */
+};
+
+struct dump_filter { /* cpu: whose samples; zero: all */
+	pid_t pid;
+	const char *comm, *unit;
+};
+
+struct dump_result {
+	int error;	  /* -errno; 0: written */
+	const char *why;  /* the error in words */
+	const char *type; /* "heap", "cpu" */
+	const char *name; /* file name */
+	int fd;		  /* with dump_options.send; stays the dump's */
+	pid_t pid;	  /* 0: machine */
+	const char *comm;
+	const char *trim; /* the trim line; "" */
+};
+
+typedef void (*dump_done_t)(const struct dump_result *result, void *userdata);
+
+/* Both return 0 when @done will be called, once and from the loop; else -errno. */
+int dump_heap(struct control_context *ctx, struct heap_client *client,
+	      const struct dump_options *options, dump_done_t done, void *userdata);
+
+/* @span's samples stay the caller's and are read before this returns. */
+int dump_cpu(struct control_context *ctx, const struct window_span *span,
+	     const struct dump_filter *filter, const struct dump_options *options, dump_done_t done,
+	     void *userdata);

@@ -1,0 +1,91 @@
+#include "daemon/control/last.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/control/dump.h"
+#include "profd/base.h"
+#include "proto/heap_table.h"
+#include "proto/publish.h"
+
+struct last {
+	struct control_context *ctx;
+	struct heap_client *client; /* a reference */
+};
+
+static void remember(struct control_context *ctx, const struct dump_result *result)
+{
+	struct last_file *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return;
+	f->pid = result->pid;
+	snprintf(f->comm, sizeof(f->comm), "%s", result->comm);
+	snprintf(f->name, sizeof(f->name), "%s", result->name);
+	f->next = ctx->last_files;
+	ctx->last_files = f;
+}
+
+static void end(struct last *last)
+{
+	last->ctx->last_pending--;
+	heap_clients_remove(last->ctx->clients, last->client);
+	heap_client_unref(last->client);
+	free(last);
+}
+
+static void on_dump_done(const struct dump_result *result, void *userdata)
+{
+	struct last *last = userdata;
+
+	if (result->error == 0) {
+		last->ctx->counters.heaps_last++;
+		if (last->ctx->private)
+			remember(last->ctx, result);
+	}
+	end(last);
+}
+
+static bool ended_in_order(const struct heap_client *client)
+{
+	struct heap_header header;
+
+	return heap_table_header(client->table_fd, &header) >= 0 &&
+	       header.state == HEAP_STATE_EXITED;
+}
+
+void last_heap(struct control_context *ctx, struct heap_client *client)
+{
+	bool in_order = ended_in_order(client);
+	char note[96], stamp[PUBLISH_STAMP_BYTES];
+	struct dump_options options = {.note = note};
+	struct last *last;
+
+	if (in_order && !ctx->private) {
+		heap_clients_remove(ctx->clients, client);
+		return;
+	}
+	last = calloc(1, sizeof(*last));
+	if (!last) {
+		heap_clients_remove(ctx->clients, client);
+		return;
+	}
+	last->ctx = ctx;
+	last->client = heap_client_ref(client);
+	ctx->last_pending++;
+	publish_stamp(client->died_unix_ns, stamp, sizeof(stamp));
+	snprintf(note, sizeof(note), "last heap: the process %s at %s",
+		 in_order ? "exited" : "was killed or crashed", stamp);
+	if (dump_heap(ctx, client, &options, on_dump_done, last) < 0)
+		end(last);
+}
+
+void last_files_free(struct control_context *ctx)
+{
+	while (ctx->last_files) {
+		struct last_file *f = ctx->last_files;
+
+		ctx->last_files = f->next;
+		free(f);
+	}
+}

@@ -1,0 +1,152 @@
+#include "daemon/control/report.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/heap/read.h"
+#include "profd/base.h"
+#include "proto/heap_table.h"
+
+/* What is odd about an attached client, if anything. */
+static void describe(const struct heap_client *client, const struct heap_header *h, char *ret,
+		     size_t size)
+{
+	uint64_t lost = h->lost[HEAP_LOST_STACKS] + h->lost[HEAP_LOST_LIVE];
+
+	ret[0] = '\0';
+	if (client->dead)
+		snprintf(ret, size, "has ended; its last heap is being written");
+	else if (h->state == HEAP_STATE_OFF)
+		snprintf(ret, size, "switched itself off: %s",
+			 h->reason == HEAP_REASON_FORK ? "no table of its own after fork"
+						       : "an internal check failed");
+	else if (h->notes & HEAP_NOTE_RATE_INVALID)
+		snprintf(ret, size, "PROFD_RATE could not be read: the default rate holds");
+	else if (lost)
+		snprintf(ret, size, "%llu samples lost: its tables are full",
+			 (unsigned long long)lost);
+}
+
+void report_target(struct control_context *ctx, const struct heap_client *client,
+		   struct report_target *ret_t)
+{
+	struct heap_header header = {0};
+	Profd__Target *t = &ret_t->target;
+	uint64_t rss = 0;
+
+	profd__reply__init(&ret_t->reply);
+	profd__target__init(t);
+	ret_t->reply.kind_case = PROFD__REPLY__KIND_TARGET;
+	ret_t->reply.target = t;
+
+	(void)heap_table_header(client->table_fd, &header);
+	(void)heap_client_inuse(client, &t->inuse_bytes, &t->inuse_objects);
+	if (!client->dead)
+		(void)process_read_rss(ctx->keeper, client->pid, &rss);
+	describe(client, &header, ret_t->reason, sizeof(ret_t->reason));
+	t->pid = (uint32_t)client->pid;
+	t->comm = (char *)client->comm;
+	t->unit = client->unit ?: "";
+	t->uid = client->uid;
+	t->attached = header.state != HEAP_STATE_OFF;
+	t->reason = ret_t->reason;
+	t->rate_bytes = client->rate_bytes;
+	t->rss_bytes = rss;
+	t->dead = client->dead;
+}
+
+static void count(struct report_state *s, const char *name, uint64_t value, const char *help)
+{
+	Profd__Counter *c = &s->counters[s->state.n_counters];
+
+	assert(s->state.n_counters < REPORT_COUNTERS_MAX);
+	profd__counter__init(c);
+	c->name = (char *)name;
+	c->value = value;
+	c->help = (char *)help;
+	s->pointers[s->state.n_counters++] = c;
+}
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f) {
+		if (fscanf(f, "%*u %llu", &pages) != 1)
+			pages = 0;
+		fclose(f);
+	}
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void count_cpu(struct control_context *ctx, struct report_state *s)
+{
+	static const char *const ends[UNWIND_END_N] = {
+		[UNWIND_COMPLETE] = "stacks_complete",
+		[UNWIND_TRUNCATED] = "stacks_truncated",
+		[UNWIND_DEPTH] = "stacks_too_deep",
+		[UNWIND_NO_MAP] = "stacks_no_mapping",
+		[UNWIND_NO_CFI] = "stacks_no_unwind_information",
+		[UNWIND_BROKEN] = "stacks_broken",
+	};
+	struct sampler_stats cpu;
+	struct unwind_stats unwind;
+
+	if (!ctx->sampler)
+		return;
+	sampler_stats(ctx->sampler, &cpu);
+	count(s, "cpu_samples", cpu.samples, "CPU samples taken");
+	count(s, "cpu_records_lost", cpu.lost, "records that the kernel had no room for");
+	count(s, "cpu_throttled", cpu.throttled, "times that the kernel slowed sampling down");
+	count(s, "cpu_records_malformed", cpu.malformed, "perf records that did not parse");
+	count(s, "cpu_stacks_refused", windows_refused(ctx->windows),
+	      "samples dropped because a window was full");
+	unwinder_stats(ctx->unwinder, &unwind);
+	for (int i = 0; i < UNWIND_END_N; i++)
+		count(s, ends[i], unwind.ends[i], "user stacks, by how the walk ended");
+}
+
+static void count_all(struct control_context *ctx, struct report_state *s)
+{
+	const struct control_counters *c = &ctx->counters;
+
+	count_cpu(ctx, s);
+	count(s, "clients", heap_clients_count(ctx->clients), "attached clients");
+	count(s, "attach_refused", c->attach_refused, "heap tables that were refused");
+	count(s, "snapshots_written", c->snapshots_written, "profiles written");
+	count(s, "snapshots_failed", c->snapshots_failed, "profiles that could not be written");
+	count(s, "heaps_last", c->heaps_last, "last heaps of processes that ended");
+	count(s, "peers_refused", c->peers_refused, "connections beyond the limit");
+	count(s, "peers_slow", c->peers_slow, "peers dropped because they did not read");
+	count(s, "messages_malformed", c->messages_malformed, "peers dropped for what they sent");
+	count(s, "processes", process_count(ctx->processes), "processes known");
+	count(s, "modules", module_count(ctx->modules), "program files and libraries known");
+	count(s, "modules_refused", module_table_refused(ctx->modules), "files beyond the limit");
+	count(s, "scribe_pending", scribe_pending(ctx->scribe), "profiles being symbolized");
+	count(s, "scribe_restarts", scribe_restarts(ctx->scribe), "scribes that died");
+	count(s, "scribe_quarantined", scribe_quarantined(ctx->scribe), "files that killed a scribe");
+	count(s, "resident_bytes", resident_bytes(), "memory of the daemon");
+}
+
+void report_state(struct control_context *ctx, struct report_state *ret_s)
+{
+	Profd__State *t = &ret_s->state;
+
+	profd__reply__init(&ret_s->reply);
+	profd__state__init(t);
+	ret_s->reply.kind_case = PROFD__REPLY__KIND_STATE;
+	ret_s->reply.state = t;
+	t->counters = ret_s->pointers;
+	t->version = PROFD_VERSION;
+	t->pid = (uint32_t)getpid();
+	t->uptime_ns = control_mono_ns() - ctx->start_mono_ns;
+	t->state_dir = (char *)store_dir(ctx->store);
+	t->event = ctx->sampler ? (char *)sampler_event(ctx->sampler) : "none";
+	t->event_note = ctx->sampler ? (char *)sampler_event_note(ctx->sampler)
+				     : (char *)(ctx->no_sampler ?: "nothing is watched");
+	t->frequency_hz = ctx->sampler ? sampler_frequency(ctx->sampler) : 0;
+	count_all(ctx, ret_s);
+}

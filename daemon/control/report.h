@@ -1,0 +1,28 @@
+/*
+ * What `list` and `status` say, as replies. The structs own nothing outside
+ * themselves but pointers into the daemon's state: send, then forget.
+ */
+#pragma once
+
+#include "daemon/control/context.h"
+#include "proto/control.pb-c.h"
+
+#define REPORT_COUNTERS_MAX 48
+
+struct report_target {
+	Profd__Reply reply;
+	Profd__Target target;
+	char reason[160];
+};
+
+void report_target(struct control_context *ctx, const struct heap_client *client,
+		   struct report_target *ret_t);
+
+struct report_state {
+	Profd__Reply reply;
+	Profd__State state;
+	Profd__Counter counters[REPORT_COUNTERS_MAX];
+	Profd__Counter *pointers[REPORT_COUNTERS_MAX];
+};
+
+void report_state(struct control_context *ctx, struct report_state *ret_s);

@@ -1,0 +1,317 @@
+/*
+ * States: waiting for its time, measuring (cpu with seconds_ns), dumping. Each
+ * dump holds a `ticket` with a pointer back; a cancelled series leaves its
+ * tickets behind with that pointer cleared, so a late answer finds nobody.
+ */
+#include "daemon/control/series.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "profd/base.h"
+
+struct ticket {
+	struct series *series; /* NULL: cancelled */
+	struct ticket *next;
+	struct heap_client *client; /* a reference; NULL: cpu */
+};
+
+struct target {
+	struct heap_client *client; /* a reference */
+	struct target *next;
+};
+
+struct series {
+	struct control_context *ctx;
+	struct series_spec spec;
+	struct series_handlers handlers;
+	void *userdata;
+	uint32_t index; /* of the step under way, from 1 */
+	uint32_t files, missing;
+	unsigned pending; /* dumps under way */
+	bool stepping;	  /* a step is being started: it does not end while this holds */
+	uint64_t due_mono_ns;
+	struct window *window; /* cpu: its own, from the first step on */
+	struct target *targets;
+	struct ticket *tickets;
+	sd_event_source *timer;
+};
+
+static void series_free(struct series *s)
+{
+	while (s->targets) {
+		struct target *t = s->targets;
+
+		s->targets = t->next;
+		heap_client_unref(t->client);
+		free(t);
+	}
+	for (struct ticket *t = s->tickets; t; t = t->next)
+		t->series = NULL;
+	window_close(s->window);
+	sd_event_source_disable_unref(s->timer);
+	free(s);
+}
+
+void series_cancel(struct series *s)
+{
+	if (s)
+		series_free(s);
+}
+
+bool series_matches(const struct series_spec *spec, const struct heap_client *c)
+{
+	if (!spec->any_uid && c->uid != spec->uid)
+		return false;
+	if (spec->pid && spec->pid != c->pid)
+		return false;
+	if (*spec->comm && strcmp(spec->comm, c->comm) != 0)
+		return false;
+	return !*spec->unit || (c->unit && strcmp(spec->unit, c->unit) == 0);
+}
+
+static void tell_missing(struct series *s, const char *type, const struct heap_client *c,
+			 const char *why)
+{
+	s->missing++;
+	if (s->handlers.on_missing)
+		s->handlers.on_missing(type, c ? c->pid : 0, c ? c->comm : "", why, s->index,
+				       s->userdata);
+}
+
+/* ---- targets */
+
+static bool has_target(const struct series *s, const struct heap_client *c)
+{
+	for (const struct target *t = s->targets; t; t = t->next)
+		if (t->client == c)
+			return true;
+	return false;
+}
+
+static void add_targets(struct series *s)
+{
+	struct heap_client *c = heap_clients_first(s->ctx->clients);
+
+	for (; c; c = c->next) {
+		struct target *t;
+
+		if (c->dead || !series_matches(&s->spec, c) || has_target(s, c))
+			continue;
+		t = calloc(1, sizeof(*t));
+		if (!t) {
+			tell_missing(s, "heap", c, strerror(ENOMEM));
+			continue;
+		}
+		t->client = heap_client_ref(c);
+		t->next = s->targets;
+		s->targets = t;
+	}
+}
+
+static void drop_ended(struct series *s)
+{
+	for (struct target **at = &s->targets; *at;) {
+		struct target *t = *at;
+
+		if (!t->client->dead && !t->client->removed) {
+			at = &t->next;
+			continue;
+		}
+		/* the rotation has no one to tell: a process may end */
+		if (!s->spec.rotation)
+			tell_missing(s, "heap", t->client,
+				     t->client->dead ? "the process has exited"
+						     : "the process runs another program now");
+		*at = t->next;
+		heap_client_unref(t->client);
+		free(t);
+	}
+}
+
+/* ---- steps */
+
+static void step_end(struct series *s);
+
+static void ticket_free(struct ticket *t)
+{
+	if (t->series) {
+		struct ticket **at = &t->series->tickets;
+
+		while (*at != t)
+			at = &(*at)->next;
+		*at = t->next;
+	}
+	heap_client_unref(t->client);
+	free(t);
+}
+
+static struct ticket *ticket_new(struct series *s, struct heap_client *client)
+{
+	struct ticket *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->series = s;
+	t->client = client ? heap_client_ref(client) : NULL;
+	t->next = s->tickets;
+	s->tickets = t;
+	s->pending++;
+	return t;
+}
+
+static void on_dump_done(const struct dump_result *result, void *userdata)
+{
+	struct ticket *t = userdata;
+	struct series *s = t->series;
+
+	if (s) {
+		s->pending--;
+		if (result->error < 0) {
+			tell_missing(s, result->type, t->client, result->why);
+		} else {
+			s->files++;
+			if (s->handlers.on_file)
+				s->handlers.on_file(result, s->index, s->userdata);
+		}
+	}
+	ticket_free(t);
+	if (s)
+		step_end(s);
+}
+
+/* A dump that could not be begun. */
+static void ticket_fail(struct series *s, struct ticket *t, const char *type, int error)
+{
+	tell_missing(s, type, t ? t->client : NULL, strerror(-error));
+	if (t) {
+		s->pending--;
+		ticket_free(t);
+	}
+}
+
+static void step_heap(struct series *s)
+{
+	drop_ended(s);
+	add_targets(s);
+	for (struct target *t = s->targets; t; t = t->next) {
+		struct ticket *ticket = ticket_new(s, t->client);
+		int r = ticket ? dump_heap(s->ctx, t->client, &s->spec.options, on_dump_done, ticket)
+			       : -ENOMEM;
+
+		if (r < 0)
+			ticket_fail(s, ticket, "heap", r);
+	}
+}
+
+/* The span that this step's CPU profile is of. The first step without a length
+ * of its own looks at the current window; from then on the series has its own. */
+static int step_span(struct series *s, struct window_span *ret_span, bool *ret_owned)
+{
+	int64_t now = control_unix_ns();
+
+	s->ctx->drain(s->ctx->engine);
+	if (s->window || s->spec.rotation) {
+		*ret_owned = true;
+		return window_take(s->window ?: s->ctx->rotation, now, ret_span);
+	}
+	*ret_owned = false;
+	window_peek(s->ctx->rotation, now, ret_span);
+	return s->spec.count == 1 ? 0 : window_open(s->ctx->windows, now, &s->window);
+}
+
+static void step_cpu(struct series *s)
+{
+	struct dump_filter filter = {.pid = s->spec.pid};
+	struct ticket *ticket = NULL;
+	struct window_span span = {0};
+	bool owned = false;
+	int r;
+
+	if (*s->spec.comm)
+		filter.comm = s->spec.comm;
+	if (*s->spec.unit)
+		filter.unit = s->spec.unit;
+	r = step_span(s, &span, &owned);
+	if (r >= 0) {
+		ticket = ticket_new(s, NULL);
+		r = ticket ? dump_cpu(s->ctx, &span, &filter, &s->spec.options, on_dump_done, ticket)
+			   : -ENOMEM;
+	}
+	if (owned)
+		aggregate_free(span.samples);
+	if (r < 0)
+		ticket_fail(s, ticket, "cpu", r);
+}
+
+static int wait_until(struct series *s, uint64_t mono_ns)
+{
+	sd_event_source_set_time(s->timer, mono_ns / 1000);
+	return sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+}
+
+/* When a step's last file is there: wait for the next, or end. */
+static void step_end(struct series *s)
+{
+	bool over = !s->spec.rotation && s->index >= s->spec.count;
+	bool nobody = !s->spec.rotation && !s->spec.cpu && !s->targets;
+
+	if (s->pending || s->stepping)
+		return;
+	if (over || nobody) {
+		if (s->handlers.on_done)
+			s->handlers.on_done(s->files, s->missing, s->userdata);
+		series_free(s);
+		return;
+	}
+	s->due_mono_ns += s->spec.every_ns;
+	wait_until(s, s->due_mono_ns);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct series *s = userdata;
+	bool measure = s->spec.cpu && s->spec.seconds_ns;
+
+	if (measure && !s->window) {
+		if (window_open(s->ctx->windows, control_unix_ns(), &s->window) >= 0)
+			return wait_until(s, control_mono_ns() + s->spec.seconds_ns);
+		measure = false;
+	}
+	s->index++;
+	s->stepping = true;
+	if (s->spec.heap)
+		step_heap(s);
+	if (s->spec.cpu)
+		step_cpu(s);
+	if (measure)
+		s->window = window_close(s->window);
+	s->stepping = false;
+	step_end(s);
+	return 0;
+}
+
+int series_start(struct control_context *ctx, const struct series_spec *spec,
+		 const struct series_handlers *handlers, void *userdata, struct series **ret_series)
+{
+	struct series *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->ctx = ctx;
+	s->spec = *spec;
+	if (!s->spec.cpu)
+		s->spec.seconds_ns = 0;
+	s->handlers = *handlers;
+	s->userdata = userdata;
+	s->due_mono_ns = control_mono_ns() + (spec->rotation ? spec->every_ns : 0);
+	r = sd_event_add_time(ctx->loop, &s->timer, CLOCK_MONOTONIC, s->due_mono_ns / 1000, 1000,
+			      on_timer, s);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	*ret_series = s;
+	return 0;
+}

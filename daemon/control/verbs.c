@@ -1,0 +1,360 @@
+/*
+ * What a peer may ask, a function a verb. Each checks the request as a whole,
+ * then answers or starts the series that will.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/control/last.h"
+#include "daemon/control/peer.h"
+#include "daemon/control/report.h"
+#include "profd/base.h"
+#include "profd/limits.h"
+
+#define FINISH_POLL_US 5000
+
+/* ---- replies of a series */
+
+static void send_file(struct peer *p, const struct dump_result *result, uint32_t index)
+{
+	Profd__File file = PROFD__FILE__INIT;
+	Profd__Reply reply = PROFD__REPLY__INIT;
+	char path[PROFD_MAX_PATH + STORE_NAME_BYTES] = "";
+
+	if (result->fd < 0)
+		snprintf(path, sizeof(path), "%s/%s", store_dir(p->ctx->store), result->name);
+	file.type = (char *)result->type;
+	file.name = (char *)result->name;
+	file.path = path;
+	file.pid = (uint32_t)result->pid;
+	file.comm = (char *)result->comm;
+	file.index = index;
+	file.trim = (char *)result->trim;
+	reply.kind_case = PROFD__REPLY__KIND_FILE;
+	reply.file = &file;
+	peer_reply(p, &reply, result->fd);
+}
+
+static void on_file(const struct dump_result *result, uint32_t index, void *userdata)
+{
+	send_file(userdata, result, index);
+}
+
+static void on_missing(const char *type, pid_t pid, const char *comm, const char *why,
+		       uint32_t index, void *userdata)
+{
+	Profd__Missing missing = PROFD__MISSING__INIT;
+	Profd__Reply reply = PROFD__REPLY__INIT;
+
+	missing.type = (char *)type;
+	missing.pid = (uint32_t)pid;
+	missing.comm = (char *)comm;
+	missing.why = (char *)why;
+	missing.index = index;
+	reply.kind_case = PROFD__REPLY__KIND_MISSING;
+	reply.missing = &missing;
+	peer_reply(userdata, &reply, -1);
+}
+
+static void on_done(uint32_t files, uint32_t missing, void *userdata)
+{
+	struct peer *p = userdata;
+
+	p->series = NULL;
+	peer_done(p, files, missing);
+}
+
+static const struct series_handlers to_peer = {
+	.on_file = on_file,
+	.on_missing = on_missing,
+	.on_done = on_done,
+};
+
+/* ---- snapshot */
+
+static bool parse_types(struct peer *p, const Profd__Snapshot *q, struct series_spec *spec)
+{
+	for (size_t i = 0; i < q->n_types; i++) {
+		if (strcmp(q->types[i], "heap") == 0) {
+			spec->heap = true;
+		} else if (strcmp(q->types[i], "cpu") == 0) {
+			spec->cpu = true;
+		} else {
+			peer_error(p, EINVAL, "%.64s: unknown profile type: there are heap and cpu",
+				   q->types[i]);
+			return false;
+		}
+	}
+	if (!spec->heap && !spec->cpu)
+		spec->heap = true;
+	return true;
+}
+
+static bool check_pid(struct peer *p, struct series_spec *spec)
+{
+	uid_t uid;
+	int r = process_read_uid(p->ctx->keeper, spec->pid, &uid);
+
+	if (r < 0) {
+		peer_error(p, ESRCH, "process %d: no such process", (int)spec->pid);
+		return false;
+	}
+	if (!p->access.all && uid != p->access.uid) {
+		peer_error(p, EACCES,
+			   "process %d: belongs to another user: ask as root or as a member of "
+			   "group profd",
+			   (int)spec->pid);
+		return false;
+	}
+	if (spec->heap && !heap_clients_find(p->ctx->clients, spec->pid)) {
+		peer_error(p, ENOENT,
+			   "process %d: is not attached: start it with LD_PRELOAD=libprofd.so, "
+			   "or ask for --type cpu",
+			   (int)spec->pid);
+		return false;
+	}
+	return true;
+}
+
+static bool any_target(const struct peer *p, const struct series_spec *spec)
+{
+	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next)
+		if (!c->dead && series_matches(spec, c))
+			return true;
+	return false;
+}
+
+static bool check_cpu(struct peer *p, const struct series_spec *spec)
+{
+	if (!p->ctx->rotation) {
+		peer_error(p, ENOTSUP, "cpu: no samples are being taken: %s",
+			   p->ctx->no_sampler ?: "nothing is watched");
+		return false;
+	}
+	if (!p->access.all && !spec->pid) {
+		peer_error(p, EACCES,
+			   "cpu: the whole machine is for root and group profd: name a process of "
+			   "yours with --pid");
+		return false;
+	}
+	return true;
+}
+
+static bool check_targets(struct peer *p, struct series_spec *spec)
+{
+	if (spec->pid && !check_pid(p, spec))
+		return false;
+	if (spec->cpu && !check_cpu(p, spec))
+		return false;
+	if (spec->heap && !spec->cpu && !any_target(p, spec)) {
+		peer_error(p, ENOENT,
+			   "no attached process %s: start it with LD_PRELOAD=libprofd.so "
+			   "(`profctl list` shows what is there)",
+			   *spec->comm || *spec->unit ? "of that name" : "of yours");
+		return false;
+	}
+	return true;
+}
+
+static bool copy_name(struct peer *p, const char *what, const char *name, char *ret, size_t size)
+{
+	if (strlen(name) >= size) {
+		peer_error(p, EINVAL, "%s: longer than %zu bytes", what, size - 1);
+		return false;
+	}
+	strcpy(ret, name);
+	return true;
+}
+
+static void verb_snapshot(struct peer *p, const Profd__Snapshot *q)
+{
+	struct series_spec spec = {
+		.pid = (pid_t)q->pid,
+		.any_uid = p->access.all,
+		.uid = p->access.uid,
+		.every_ns = q->every_ns,
+		.count = max(q->count, 1u),
+		.seconds_ns = q->seconds_ns,
+		.options = {.trim = !q->no_trim, .send = q->send_files},
+	};
+	int r;
+
+	if (p->series) {
+		peer_error(p, EBUSY, "a request of this connection is still under way");
+		return;
+	}
+	if (q->count > PROFD_MAX_COUNT) {
+		peer_error(p, EINVAL, "count %u: at most %d", q->count, PROFD_MAX_COUNT);
+		return;
+	}
+	if (!copy_name(p, "name", q->comm, spec.comm, sizeof(spec.comm)) ||
+	    !copy_name(p, "unit", q->unit, spec.unit, sizeof(spec.unit)) ||
+	    !parse_types(p, q, &spec) || !check_targets(p, &spec))
+		return;
+	r = series_start(p->ctx, &spec, &to_peer, p, &p->series);
+	if (r < 0)
+		peer_error(p, r, "snapshot: %s", strerror(-r));
+}
+
+/* ---- attach, watch, finish */
+
+static void verb_attach(struct peer *p, int *fds, size_t n_fds)
+{
+	if (n_fds == 1)
+		(void)p->ctx->attach(p->ctx->engine, p->access.pid, p->access.uid,
+				     take_fd(&fds[0]));
+	else
+		p->ctx->counters.attach_refused++;
+}
+
+static void verb_watch(struct peer *p, const Profd__Watch *q)
+{
+	char why[256];
+
+	if (!p->ctx->private || !p->access.all) {
+		peer_error(p, EPERM, "watch: only a private profd does this");
+		return;
+	}
+	p->watching = true;
+	if (p->ctx->watch(p->ctx->engine, (pid_t)q->pid, why, sizeof(why)) < 0)
+		peer_error(p, ENOTSUP, "%s", why);
+	else
+		peer_done(p, 0, 0);
+}
+
+/* The last heaps of those that have ended already; they lie in the store. */
+static uint32_t send_last_files(struct peer *p)
+{
+	uint32_t n = 0;
+
+	for (const struct last_file *f = p->ctx->last_files; f; f = f->next, n++) {
+		_cleanup_close_ int fd = -1;
+		struct dump_result result = {
+			.type = "heap",
+			.name = f->name,
+			.fd = -1,
+			.pid = f->pid,
+			.comm = f->comm,
+			.trim = "",
+		};
+
+		if (p->finish_send)
+			result.fd = fd = openat(store_dir_fd(p->ctx->store), f->name,
+						O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		send_file(p, &result, 1);
+	}
+	return n;
+}
+
+static void on_finish_done(uint32_t files, uint32_t missing, void *userdata)
+{
+	struct peer *p = userdata;
+
+	on_done(files + p->finish_files, missing, p);
+}
+
+/* At idle priority: what clients had sent, and the ends of processes, have been
+ * seen by now. Last heaps that are still being written are waited for. */
+static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	static const struct series_handlers handlers = {
+		.on_file = on_file,
+		.on_missing = on_missing,
+		.on_done = on_finish_done,
+	};
+	struct peer *p = userdata;
+	struct series_spec spec = {
+		.heap = p->finish_heap && any_target(p, &(struct series_spec){.any_uid = true}),
+		.cpu = p->finish_cpu && p->ctx->rotation,
+		.any_uid = true,
+		.count = 1,
+		.options = {.trim = true, .send = p->finish_send},
+	};
+
+	if (p->ctx->last_pending > 0) {
+		sd_event_source_set_time_relative(source, FINISH_POLL_US);
+		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	p->later = sd_event_source_disable_unref(p->later);
+	p->finish_files = p->finish_heap ? send_last_files(p) : 0;
+	if (!spec.heap && !spec.cpu)
+		peer_done(p, p->finish_files, 0);
+	else if (series_start(p->ctx, &spec, &handlers, p, &p->series) < 0)
+		peer_error(p, ENOMEM, "finish: out of memory");
+	return 0;
+}
+
+static void verb_finish(struct peer *p, const Profd__Finish *q)
+{
+	int r;
+
+	if (!p->ctx->private || !p->access.all) {
+		peer_error(p, EPERM, "finish: only a private profd does this");
+		return;
+	}
+	if (p->series || p->later) {
+		peer_error(p, EBUSY, "a request of this connection is still under way");
+		return;
+	}
+	p->finish_cpu = q->cpu;
+	p->finish_heap = q->heap;
+	p->finish_send = q->send_files;
+	r = sd_event_add_time_relative(p->ctx->loop, &p->later, CLOCK_MONOTONIC, 0, 1, on_finish, p);
+	if (r >= 0)
+		r = sd_event_source_set_priority(p->later, SD_EVENT_PRIORITY_IDLE);
+	if (r < 0)
+		peer_error(p, r, "finish: %s", strerror(-r));
+}
+
+/* ---- list, status */
+
+static void verb_list(struct peer *p)
+{
+	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next) {
+		struct report_target t;
+
+		if (!p->access.all && c->uid != p->access.uid)
+			continue;
+		report_target(p->ctx, c, &t);
+		peer_reply(p, &t.reply, -1);
+	}
+	peer_done(p, 0, 0);
+}
+
+static void verb_status(struct peer *p)
+{
+	struct report_state state;
+
+	report_state(p->ctx, &state);
+	peer_reply(p, &state.reply, -1);
+	peer_done(p, 0, 0);
+}
+
+void peer_handle(struct peer *p, const Profd__Request *q, int *fds, size_t n_fds)
+{
+	switch (q->verb_case) {
+	case PROFD__REQUEST__VERB_ATTACH:
+		verb_attach(p, fds, n_fds);
+		return;
+	case PROFD__REQUEST__VERB_SNAPSHOT:
+		verb_snapshot(p, q->snapshot);
+		return;
+	case PROFD__REQUEST__VERB_LIST:
+		verb_list(p);
+		return;
+	case PROFD__REQUEST__VERB_STATUS:
+		verb_status(p);
+		return;
+	case PROFD__REQUEST__VERB_WATCH:
+		verb_watch(p, q->watch);
+		return;
+	case PROFD__REQUEST__VERB_FINISH:
+		verb_finish(p, q->finish);
+		return;
+	case PROFD__REQUEST__VERB__NOT_SET:
+	case _PROFD__REQUEST__VERB__CASE_IS_INT_SIZE:
+		return; /* the server has dropped these */
+	}
+}

@@ -1,0 +1,205 @@
+/*
+ * Draining: the rings are each (nearly) in order of time, and are merged by
+ * always taking the record that is the oldest of all. Nothing is copied but a
+ * record that runs round its ring's end; a record is handled where it lies and
+ * then given back.
+ *
+ * Nearly: an interrupt may slip a record in before one that took its time a
+ * moment earlier. Such a record is taken to be as old as the one before it, so
+ * that what comes out never goes back in time.
+ */
+#include "daemon/cpu/sampler.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/cpu/record.h"
+#include "daemon/cpu/sampler-state.h"
+#include "profd/base.h"
+
+int sampler_new(struct keeper *keeper, const struct sampler_config *config, struct sampler **ret_s,
+		char *why, size_t why_size)
+{
+	struct sampler *s = calloc(1, sizeof(*s));
+	int rc = -ENOMEM;
+
+	if (s)
+		s->scratch = malloc(RING_RECORD_MAX);
+	if (s && s->scratch)
+		rc = sampler_open(keeper, config, s, why, why_size);
+	else
+		snprintf(why, why_size, "out of memory");
+	if (rc < 0) {
+		sampler_free(s);
+		return rc;
+	}
+	*ret_s = s;
+	return 0;
+}
+
+void sampler_free(struct sampler *s)
+{
+	if (!s)
+		return;
+	sampler_close(s);
+	free(s->scratch);
+	free(s);
+}
+
+const char *sampler_event(const struct sampler *s)
+{
+	return s->event.name;
+}
+
+const char *sampler_event_note(const struct sampler *s)
+{
+	return s->note;
+}
+
+unsigned sampler_frequency(const struct sampler *s)
+{
+	return s->frequency_hz;
+}
+
+int64_t sampler_period_ns(const struct sampler *s)
+{
+	return (int64_t)(NSEC_PER_SEC / s->frequency_hz);
+}
+
+size_t sampler_ring_bytes(const struct sampler *s)
+{
+	return s->ring_bytes;
+}
+
+size_t sampler_n_fds(const struct sampler *s)
+{
+	return s->n_cpus;
+}
+
+int sampler_fd(const struct sampler *s, size_t i)
+{
+	return s->cpus[i].fd;
+}
+
+void sampler_stats(const struct sampler *s, struct sampler_stats *ret_stats)
+{
+	*ret_stats = s->stats;
+}
+
+/* ---- draining */
+
+/* Looks at the record at the ring's tail: how long, and from when. */
+static void look_ahead(struct sampler *s, struct sampler_cpu *c)
+{
+	struct perf_event_header header;
+	int bytes = ring_next(&c->ring);
+	uint64_t word;
+	size_t offset;
+
+	c->next_bytes = 0;
+	if (bytes == 0)
+		return;
+	if (bytes < 0) {
+		s->stats.malformed++;
+		ring_skip_all(&c->ring);
+		return;
+	}
+	word = ring_load(&c->ring, 0);
+	memcpy(&header, &word, sizeof(header));
+	offset = record_time_offset(&header);
+	c->next_bytes = (size_t)bytes;
+	c->next_ns = offset ? ring_load(&c->ring, offset) : 0;
+	c->next_ns = max(c->next_ns, c->last_ns);
+}
+
+static struct sampler_cpu *oldest(struct sampler *s)
+{
+	struct sampler_cpu *found = NULL;
+
+	for (size_t i = 0; i < s->n_cpus; i++)
+		if (s->cpus[i].next_bytes > 0 && (!found || s->cpus[i].next_ns < found->next_ns))
+			found = &s->cpus[i];
+	return found;
+}
+
+/* Pid 0 is the idle task, or a task of another pid namespace; a negative one,
+ * a task that has just ended. */
+static void handle_sample(struct sampler *s, struct sampler_sample *sample,
+			  const struct sampler_handlers *handlers, void *userdata)
+{
+	if (sample->pid <= 0) {
+		s->stats.orphans += sample->pid < 0;
+		return;
+	}
+	s->stats.samples++;
+	if (handlers->on_sample)
+		handlers->on_sample(sample, userdata);
+}
+
+static void handle(struct sampler *s, struct record *r, uint64_t time_ns,
+		   const struct sampler_handlers *handlers, void *userdata)
+{
+	switch (r->type) {
+	case PERF_RECORD_SAMPLE:
+		r->sample.time_ns = time_ns;
+		handle_sample(s, &r->sample, handlers, userdata);
+		break;
+	case PERF_RECORD_MMAP2:
+		r->mmap.time_ns = time_ns;
+		if (handlers->on_mmap)
+			handlers->on_mmap(&r->mmap, userdata);
+		break;
+	case PERF_RECORD_COMM:
+		if (handlers->on_comm)
+			handlers->on_comm(r->comm.pid, r->comm.tid, r->comm.comm, r->comm.exec,
+					  time_ns, userdata);
+		break;
+	case PERF_RECORD_FORK:
+		if (handlers->on_fork)
+			handlers->on_fork(r->task.pid, r->task.parent, r->task.tid, time_ns,
+					  userdata);
+		break;
+	case PERF_RECORD_EXIT:
+		if (handlers->on_exit)
+			handlers->on_exit(r->task.pid, r->task.tid, time_ns, userdata);
+		break;
+	case PERF_RECORD_LOST:
+	case PERF_RECORD_LOST_SAMPLES:
+		s->stats.lost += r->lost;
+		break;
+	case PERF_RECORD_THROTTLE:
+		s->stats.throttled++;
+		break;
+	}
+}
+
+static void handle_next(struct sampler *s, struct sampler_cpu *c,
+			const struct sampler_handlers *handlers, void *userdata)
+{
+	const uint8_t *bytes = ring_read(&c->ring, c->next_bytes, s->scratch);
+	struct record record;
+	int rc = record_parse(bytes, c->next_bytes, &record);
+
+	s->stats.records++;
+	if (rc == -EBADMSG)
+		s->stats.malformed++;
+	else if (rc == 0)
+		handle(s, &record, c->next_ns, handlers, userdata);
+	c->last_ns = c->next_ns;
+	ring_advance(&c->ring, c->next_bytes);
+	look_ahead(s, c);
+}
+
+void sampler_drain(struct sampler *s, uint64_t horizon_ns, const struct sampler_handlers *handlers,
+		   void *userdata)
+{
+	struct sampler_cpu *c;
+
+	for (size_t i = 0; i < s->n_cpus; i++) {
+		ring_refresh(&s->cpus[i].ring);
+		look_ahead(s, &s->cpus[i]);
+	}
+	while ((c = oldest(s)) && (c->next_ns < horizon_ns || horizon_ns == UINT64_MAX))
+		handle_next(s, c, handlers, userdata);
+}

@@ -1,0 +1,272 @@
+#include "daemon/engine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "daemon/control/last.h"
+#include "daemon/engine_internal.h"
+#include "profd/base.h"
+
+#define RETAIN_EVERY_US 10000000
+#define SOCKET_NAME "profd.sock"
+
+int64_t control_unix_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * (int64_t)NSEC_PER_SEC + t.tv_nsec;
+}
+
+uint64_t control_mono_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* ---- what the verbs may ask of the engine */
+
+static int engine_watch(struct engine *e, pid_t pid, char *why, size_t why_size)
+{
+	int r;
+
+	if (e->ctx.sampler) {
+		snprintf(why, why_size, "watch: one command is being watched already");
+		return -EBUSY;
+	}
+	r = engine_start_cpu(e, pid, why, why_size);
+	if (r < 0)
+		e->ctx.no_sampler = "perf events were refused";
+	return r;
+}
+
+static void engine_quit(struct engine *e)
+{
+	e->quitting = true;
+	sd_event_exit(e->ctx.loop, 0);
+}
+
+/* ---- the loop's own business */
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	engine_quit(userdata);
+	return 0;
+}
+
+static int on_retain(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct engine *e = userdata;
+
+	(void)store_retain(e->ctx.store);
+	sd_event_source_set_time_relative(source, RETAIN_EVERY_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int start_rotation(struct engine *e)
+{
+	struct series_spec spec = {
+		.heap = true,
+		.cpu = e->ctx.rotation,
+		.any_uid = true,
+		.every_ns = e->config->rotate_ns,
+		.rotation = true,
+		.options = {.trim = e->config->rotate_trim},
+	};
+	static const struct series_handlers none;
+
+	if (e->config->rotate_ns == 0)
+		return 0;
+	return series_start(&e->ctx, &spec, &none, NULL, &e->rotation);
+}
+
+/* ---- start */
+
+static int block_signals(struct engine *e)
+{
+	sigset_t set;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	r = sd_event_add_signal(e->ctx.loop, NULL, SIGTERM, on_signal, e);
+	return r < 0 ? r : sd_event_add_signal(e->ctx.loop, NULL, SIGINT, on_signal, e);
+}
+
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int make_rooms(struct engine *e)
+{
+	struct control_context *c = &e->ctx;
+	int r;
+
+	if ((r = sd_event_default(&c->loop)) < 0 || (r = keeper_new_local(&c->keeper)) < 0 ||
+	    (r = module_table_new(&c->modules)) < 0 ||
+	    (r = process_table_new(c->keeper, c->modules, &c->processes)) < 0 ||
+	    (r = heap_clients_new(c->keeper, &c->clients)) < 0 ||
+	    (r = unwinder_new(c->processes, c->modules, &c->unwinder)) < 0 ||
+	    (r = windows_new(&c->windows)) < 0 ||
+	    (r = scribe_new(c->loop, c->modules, c->keeper, "/proc/self/exe", &c->scribe)) < 0)
+		return r;
+	e->kernel = module_get_kernel(c->modules);
+	e->cut = module_get_note(c->modules, "[truncated]");
+	e->broken = module_get_note(c->modules, "[broken stack]");
+	e->unknown = module_get_note(c->modules, "[unknown process]");
+	return e->kernel && e->cut && e->broken && e->unknown ? 0 : -ENOMEM;
+}
+
+static int open_store(struct engine *e, char *why, size_t why_size)
+{
+	const struct config *c = e->config;
+	int r = store_new(c->state_dir, &c->limits, &e->ctx.store);
+
+	if (r < 0)
+		snprintf(why, why_size, "%s: %s: choose another with --state-dir", c->state_dir,
+			 strerror(-r));
+	return r;
+}
+
+static int open_socket(struct engine *e, char *why, size_t why_size)
+{
+	const struct config *c = e->config;
+	_cleanup_free_ char *path = NULL;
+	int r = 0;
+
+	if (mkdir(c->runtime_dir, 0755) < 0 && errno != EEXIST)
+		r = -errno;
+	if (r == 0 && asprintf(&path, "%s/" SOCKET_NAME, c->runtime_dir) < 0)
+		r = -ENOMEM;
+	if (r == 0)
+		r = server_new(&e->ctx, path, &e->server);
+	if (r == -EADDRINUSE)
+		snprintf(why, why_size, "%s: another profd listens there", path);
+	else if (r < 0)
+		snprintf(why, why_size, "%s: %s: choose another with --runtime-dir", c->runtime_dir,
+			 strerror(-r));
+	return r;
+}
+
+/* CPU sampling is worth having, not worth failing for: heaps work without. */
+static void start_machine(struct engine *e)
+{
+	static char why[256];
+
+	if (engine_start_cpu(e, 0, why, sizeof(why)) < 0)
+		e->ctx.no_sampler = why;
+	else
+		(void)process_scan(e->ctx.processes);
+	(void)engine_scan_clients(e);
+}
+
+static int start(struct engine *e, char *why, size_t why_size)
+{
+	int r = make_rooms(e);
+
+	if (r >= 0)
+		r = block_signals(e);
+	if (r < 0) {
+		snprintf(why, why_size, "start: %s", strerror(-r));
+		return r;
+	}
+	r = open_store(e, why, why_size);
+	if (r >= 0)
+		r = open_socket(e, why, why_size);
+	if (r < 0 || e->config->private)
+		return r;
+	start_machine(e);
+	r = start_rotation(e);
+	if (r >= 0)
+		r = sd_event_add_time_relative(e->ctx.loop, &e->retain_timer, CLOCK_MONOTONIC,
+					       RETAIN_EVERY_US, 0, on_retain, e);
+	if (r < 0)
+		snprintf(why, why_size, "start: %s", strerror(-r));
+	return r;
+}
+
+int engine_new(const struct config *config, struct engine **ret_engine, char *why, size_t why_size)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e) {
+		snprintf(why, why_size, "start: out of memory");
+		return -ENOMEM;
+	}
+	raise_limits();
+	e->config = config;
+	e->ctx.engine = e;
+	e->ctx.private = config->private;
+	e->ctx.start_mono_ns = control_mono_ns();
+	e->ctx.drain = engine_drain;
+	e->ctx.attach = engine_attach;
+	e->ctx.watch = engine_watch;
+	e->ctx.quit = engine_quit;
+	r = start(e, why, why_size);
+	if (r < 0) {
+		engine_free(e);
+		return r;
+	}
+	*ret_engine = e;
+	return 0;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	series_cancel(e->rotation);
+	server_free(e->server);
+	heap_clients_free(e->ctx.clients);
+	scribe_free(e->ctx.scribe);
+	last_files_free(&e->ctx);
+	sd_event_source_disable_unref(e->drain_timer);
+	sd_event_source_disable_unref(e->retain_timer);
+	windows_free(e->ctx.windows);
+	unwinder_free(e->ctx.unwinder);
+	sampler_free(e->ctx.sampler);
+	process_table_free(e->ctx.processes);
+	module_table_free(e->ctx.modules);
+	store_free(e->ctx.store);
+	keeper_free(e->ctx.keeper);
+	sd_event_unref(e->ctx.loop);
+	free(e);
+}
+
+void engine_describe(const struct engine *e, char *ret, size_t size)
+{
+	const struct sampler *s = e->ctx.sampler;
+
+	if (!s)
+		snprintf(ret, size, "heap only: %s", e->ctx.no_sampler ?: "nothing is watched yet");
+	else
+		snprintf(ret, size, "%s at %u Hz%s%s, %zu clients", sampler_event(s),
+			 sampler_frequency(s), *sampler_event_note(s) ? ": " : "",
+			 sampler_event_note(s), heap_clients_count(e->ctx.clients));
+}
+
+int engine_run(struct engine *e)
+{
+	int r = sd_event_set_watchdog(e->ctx.loop, true);
+
+	return r < 0 ? r : sd_event_loop(e->ctx.loop);
+}

@@ -1,0 +1,109 @@
+/*
+ * Clients: they come by the socket or are found in /proc; they go when their
+ * pidfd says so, and then their last heap is seen to.
+ *
+ * The files of a client's modules are opened a moment after it has attached,
+ * when its first stacks are in the table, so that they can be symbolized also
+ * if the process does not live to see a snapshot.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "daemon/control/last.h"
+#include "daemon/engine_internal.h"
+#include "daemon/heap/read.h"
+#include "profd/base.h"
+
+#define OPEN_MODULES_AFTER_US 100000
+
+struct watch {
+	struct engine *engine;
+	struct heap_client *client;
+	sd_event_source *end;	  /* its pidfd */
+	sd_event_source *modules; /* when to open its files */
+};
+
+static void watch_free(void *userdata)
+{
+	struct watch *w = userdata;
+
+	sd_event_source_disable_unref(w->end);
+	sd_event_source_disable_unref(w->modules);
+	free(w);
+}
+
+static void end_client(struct engine *e, struct heap_client *c)
+{
+	c->dead = true;
+	c->died_unix_ns = control_unix_ns();
+	last_heap(&e->ctx, c);
+}
+
+static int on_end(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct watch *w = userdata;
+
+	sd_event_source_set_enabled(w->end, SD_EVENT_OFF);
+	sd_event_source_set_enabled(w->modules, SD_EVENT_OFF);
+	end_client(w->engine, w->client);
+	return 0;
+}
+
+static int on_open_modules(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct watch *w = userdata;
+	struct control_context *ctx = &w->engine->ctx;
+
+	(void)heap_client_open_modules(ctx->keeper, w->client, ctx->modules);
+	return 0;
+}
+
+static int watch_client(struct engine *e, struct heap_client *c)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->engine = e;
+	w->client = c;
+	c->watch = w;
+	c->watch_free = watch_free;
+	r = sd_event_add_io(e->ctx.loop, &w->end, c->pid_fd, EPOLLIN, on_end, w);
+	if (r < 0)
+		return r;
+	return sd_event_add_time_relative(e->ctx.loop, &w->modules, CLOCK_MONOTONIC,
+					  OPEN_MODULES_AFTER_US, OPEN_MODULES_AFTER_US / 2,
+					  on_open_modules, w);
+}
+
+int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd)
+{
+	struct heap_client *c;
+	int r = heap_clients_add(e->ctx.clients, pid, uid, table_fd, &c);
+
+	if (r == -EEXIST)
+		return 0;
+	if (r < 0) {
+		e->ctx.counters.attach_refused++;
+		return r;
+	}
+	if (c->dead) {
+		end_client(e, c);
+		return 0;
+	}
+	r = watch_client(e, c);
+	if (r < 0)
+		heap_clients_remove(e->ctx.clients, c);
+	return r;
+}
+
+static void on_found(pid_t pid, uid_t uid, int table_fd, void *userdata)
+{
+	(void)engine_attach(userdata, pid, uid, table_fd);
+}
+
+int engine_scan_clients(struct engine *e)
+{
+	return heap_clients_scan(e->ctx.clients, on_found, e);
+}

@@ -1,0 +1,34 @@
+/*
+ * The engine's own state, shared by its files: engine.c (its life),
+ * engine_cpu.c (records to samples), engine_clients.c (clients come and go).
+ */
+#pragma once
+
+#include "daemon/control/context.h"
+#include "daemon/control/series.h"
+#include "daemon/control/server.h"
+#include "daemon/engine.h"
+#include "profd/limits.h"
+
+struct engine {
+	const struct config *config;
+	struct control_context ctx;
+	struct server *server;
+	struct series *rotation;
+	sd_event_source *drain_timer;
+	sd_event_source *retain_timer;
+	bool quitting;
+
+	/* frames of the sample being joined */
+	struct frame frames[2 * PROFD_MAX_FRAMES + 1];
+	struct module *kernel;
+	struct module *cut, *broken, *unknown; /* notes: what a frame stands in for */
+};
+
+/* engine_cpu.c: CPU sampling, for the machine (@pid 0) or for a tree. */
+int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size);
+void engine_drain(struct engine *e);
+
+/* engine_clients.c */
+int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd);
+int engine_scan_clients(struct engine *e);

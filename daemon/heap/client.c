@@ -1,0 +1,246 @@
+/*
+ * The table of clients: a plain list, since it is walked for every snapshot and
+ * searched only when somebody attaches. Dead clients stay in it until their
+ * last heap has been written; whoever works on one across a return to the
+ * event loop holds a reference.
+ */
+#include "daemon/heap/client.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "profd/base.h"
+#include "profd/limits.h"
+#include "proto/heap_table.h"
+
+struct heap_clients {
+	struct keeper *keeper;
+	struct heap_client *first;
+	size_t count;
+};
+
+int heap_clients_new(struct keeper *keeper, struct heap_clients **ret_clients)
+{
+	struct heap_clients *clients = calloc(1, sizeof(*clients));
+
+	if (!clients)
+		return -ENOMEM;
+	clients->keeper = keeper;
+	*ret_clients = clients;
+	return 0;
+}
+
+void heap_clients_free(struct heap_clients *clients)
+{
+	if (!clients)
+		return;
+	while (clients->first)
+		heap_clients_remove(clients, clients->first);
+	free(clients);
+}
+
+struct heap_client *heap_client_ref(struct heap_client *client)
+{
+	client->users++;
+	return client;
+}
+
+struct heap_client *heap_client_unref(struct heap_client *client)
+{
+	if (!client || --client->users > 0)
+		return NULL;
+	profd_closep(&client->pid_fd);
+	profd_closep(&client->table_fd);
+	free(client->unit);
+	free(client);
+	return NULL;
+}
+
+void heap_clients_remove(struct heap_clients *clients, struct heap_client *client)
+{
+	if (client->removed)
+		return;
+	client->removed = true;
+	if (client->watch_free)
+		client->watch_free(client->watch);
+	if (client->prev)
+		client->prev->next = client->next;
+	else
+		clients->first = client->next;
+	if (client->next)
+		client->next->prev = client->prev;
+	client->prev = client->next = NULL;
+	clients->count--;
+	heap_client_unref(client);
+}
+
+struct heap_client *heap_clients_first(struct heap_clients *clients)
+{
+	return clients->first;
+}
+
+size_t heap_clients_count(const struct heap_clients *clients)
+{
+	return clients->count;
+}
+
+struct heap_client *heap_clients_find(struct heap_clients *clients, pid_t pid)
+{
+	struct heap_client *dead = NULL;
+
+	for (struct heap_client *c = clients->first; c; c = c->next) {
+		if (c->pid == pid && !c->dead)
+			return c;
+		if (c->pid == pid)
+			dead = c;
+	}
+	return dead;
+}
+
+/* Who is this? A process that has ended by now is dead on arrival: its table
+ * still counts. */
+static int identify(struct keeper *keeper, struct heap_client *c)
+{
+	int r;
+
+	c->pid_fd = keeper_open_process(keeper, c->pid);
+	if (c->pid_fd < 0) {
+		c->dead = true;
+		snprintf(c->comm, sizeof(c->comm), "exited");
+		return c->pid_fd == -ESRCH || c->pid_fd == -ENOENT ? 0 : c->pid_fd;
+	}
+	r = process_read_start(keeper, c->pid, &c->start_ticks);
+	if (r < 0)
+		return r;
+	r = process_read_comm(keeper, c->pid, c->comm);
+	if (r < 0)
+		return r;
+	(void)process_read_unit(keeper, c->pid, &c->unit); /* none is an answer too */
+	return 0;
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+static void link_client(struct heap_clients *clients, struct heap_client *c)
+{
+	struct heap_client *before = heap_clients_find(clients, c->pid);
+
+	if (before && !before->dead) /* it has called exec: a new program, a new heap */
+		heap_clients_remove(clients, before);
+	c->next = clients->first;
+	if (c->next)
+		c->next->prev = c;
+	clients->first = c;
+	clients->count++;
+}
+
+int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int table_fd,
+		     struct heap_client **ret_client)
+{
+	_cleanup_close_ int fd = table_fd;
+	struct heap_client *known = heap_clients_find(clients, pid), *c;
+	struct heap_header header;
+	uint32_t version;
+	int r;
+
+	if (clients->count >= PROFD_MAX_CLIENTS)
+		return -ENOSPC;
+	r = heap_table_check(fd, &version);
+	if (r < 0)
+		return r;
+	r = heap_table_header(fd, &header);
+	if (r < 0)
+		return r;
+	if (known && same_file(known->table_fd, fd))
+		return -EEXIST;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->users = 1;
+	c->pid = pid;
+	c->uid = uid;
+	c->pid_fd = -1;
+	c->table_fd = take_fd(&fd);
+	c->rate_bytes = header.rate_bytes;
+	c->start_unix_ns = (int64_t)header.start_unix_ns;
+	r = identify(clients->keeper, c);
+	if (r < 0) {
+		heap_client_unref(c);
+		return r;
+	}
+	link_client(clients, c);
+	*ret_client = c;
+	return 0;
+}
+
+/* The mapping of a heap table in @maps (/proc/PID/maps), if there is one. */
+static bool find_table(FILE *maps, uint64_t *ret_start, uint64_t *ret_end)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0;
+
+	while (getline(&line, &room, maps) > 0)
+		if (strstr(line, "/memfd:" HEAP_TABLE_NAME) && strstr(line, " 00000000 ") &&
+		    sscanf(line, "%lx-%lx", ret_start, ret_end) == 2)
+			return true;
+	return false;
+}
+
+static int open_table(struct heap_clients *clients, pid_t pid)
+{
+	int fd = keeper_open_file(clients->keeper, pid, KEEPER_MAPS);
+	uint64_t start, end;
+	FILE *maps;
+	bool found;
+
+	if (fd < 0)
+		return fd;
+	maps = fdopen(fd, "re");
+	if (!maps) {
+		close(fd);
+		return -ENOMEM;
+	}
+	found = find_table(maps, &start, &end);
+	fclose(maps);
+	return found ? keeper_open_table(clients->keeper, pid, start, end) : -ENOENT;
+}
+
+int heap_clients_scan(struct heap_clients *clients,
+		      void (*found)(pid_t pid, uid_t uid, int table_fd, void *userdata),
+		      void *userdata)
+{
+	int fd = keeper_open_machine(clients->keeper, KEEPER_PROC), n = 0;
+	DIR *proc = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!proc) {
+		if (fd >= 0)
+			close(fd);
+		return fd < 0 ? fd : -ENOMEM;
+	}
+	for (struct dirent *d; (d = readdir(proc));) {
+		pid_t pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
+		int table = pid ? open_table(clients, pid) : -ENOENT;
+		uid_t uid;
+
+		if (table < 0)
+			continue;
+		if (process_read_uid(clients->keeper, pid, &uid) < 0) {
+			close(table);
+			continue;
+		}
+		found(pid, uid, table, userdata);
+		n++;
+	}
+	closedir(proc);
+	return n;
+}

@@ -1,0 +1,62 @@
+/*
+ * Attached clients: the heap tables that profd knows, by process. A table
+ * outlives its process until its last heap has been written.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/keeper/keeper.h"
+#include "daemon/proc/process.h"
+
+struct heap_client {
+	pid_t pid;
+	uid_t uid;
+	int pid_fd; /* readable when the process has ended; -1: it had ended before we looked */
+	int table_fd;
+	uint64_t start_ticks; /* with pid, the process's identity */
+	char comm[PROCESS_COMM_BYTES];
+	char *unit; /* NULL: none */
+	bool dead;
+	int64_t died_unix_ns;
+	uint64_t rate_bytes;
+	int64_t start_unix_ns; /* when the client started */
+	unsigned trims;	       /* answered so far: the number in the trim line */
+
+	/* for the table of clients */
+	unsigned users;
+	bool removed;
+	struct heap_client *prev, *next;
+	void *watch; /* whoever waits for its end; let go of with watch_free on removal */
+	void (*watch_free)(void *watch);
+};
+
+struct heap_clients;
+
+int heap_clients_new(struct keeper *keeper, struct heap_clients **ret_clients);
+void heap_clients_free(struct heap_clients *clients);
+
+/* Takes over @table_fd (also on failure) as the table of @pid. Returns 0;
+ * -EPERM, -EBADMSG, -EPROTONOSUPPORT as heap_table_check(); -ENOSPC: there are
+ * PROFD_MAX_CLIENTS; -EEXIST: the process's table is known, and it is this one. */
+int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int table_fd,
+		     struct heap_client **ret_client);
+
+/* Takes the client off the table. It is freed when its last user lets go. */
+void heap_clients_remove(struct heap_clients *clients, struct heap_client *client);
+struct heap_client *heap_client_ref(struct heap_client *client);
+struct heap_client *heap_client_unref(struct heap_client *client); /* returns NULL */
+
+struct heap_client *heap_clients_find(struct heap_clients *clients, pid_t pid); /* alive ones first */
+struct heap_client *heap_clients_first(struct heap_clients *clients); /* then ->next */
+size_t heap_clients_count(const struct heap_clients *clients);
+
+/* Looks through /proc for tables of clients that attached to an earlier profd,
+ * or to none, and hands each to @found, which takes over the descriptor.
+ * Returns the number found, or -errno: this machine does not let us. */
+int heap_clients_scan(struct heap_clients *clients,
+		      void (*found)(pid_t pid, uid_t uid, int table_fd, void *userdata),
+		      void *userdata);

@@ -1,0 +1,43 @@
+/*
+ * A client's table as samples: frames become (module id, offset), and the
+ * modules' files are opened while their process still has them.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "daemon/heap/client.h"
+#include "daemon/proc/sample.h"
+#include "proto/heap_table.h"
+
+enum { HEAP_ALLOC_OBJECTS, HEAP_ALLOC_BYTES, HEAP_INUSE_OBJECTS, HEAP_INUSE_BYTES };
+
+/* Where a module lay in the client's memory. */
+struct heap_place {
+	uint32_t module;
+	struct module_place place;
+};
+
+struct heap_profile {
+	struct sample *samples; /* values by the enum above; label `bytes` is the size class */
+	size_t n_samples;
+	struct frame *frames; /* what the samples point into */
+	struct heap_place *places;
+	size_t n_places;
+	uint32_t main_module; /* 0: not known */
+	int64_t inuse_bytes, inuse_objects;
+	struct heap_header header;
+};
+
+/* Returns 0 or -errno as heap_table_copy(). */
+int heap_client_read(struct keeper *keeper, const struct heap_client *client,
+		     struct module_table *modules, struct heap_profile *ret_profile);
+void heap_profile_done(struct heap_profile *profile);
+
+/* Opens the files of the modules that the table names so far, so that they can
+ * be symbolized when the process is gone. */
+int heap_client_open_modules(struct keeper *keeper, const struct heap_client *client,
+			     struct module_table *modules);
+
+/* In-use sums alone, for listings. */
+int heap_client_inuse(const struct heap_client *client, int64_t *ret_bytes, int64_t *ret_objects);

@@ -1,0 +1,162 @@
+/*
+ * The verbs, carried out in this process with its own privileges. Each opens
+ * exactly one thing that the caller names by numbers, or, for a mapped file on
+ * machines that do not let us follow map_files, by a path that is walked inside
+ * the target's own root.
+ *
+ * The state is one descriptor of /proc: what is opened below it is the procfs
+ * seen at start, whatever is mounted over it later.
+ */
+#include "daemon/keeper/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+
+#include "daemon/keeper/open.h"
+#include "profd/base.h"
+
+struct keeper {
+	int proc_fd;
+};
+
+static const char *const process_files[] = {
+	[KEEPER_MAPS] = "maps",
+	[KEEPER_STAT] = "stat",
+	[KEEPER_STATM] = "statm",
+	[KEEPER_STATUS] = "status",
+	[KEEPER_CGROUP] = "cgroup",
+	[KEEPER_SMAPS_ROLLUP] = "smaps_rollup",
+	[KEEPER_TASK] = "task",
+};
+
+static const char *const machine_files[] = {
+	[KEEPER_PROC] = ".",
+	[KEEPER_KALLSYMS] = "kallsyms",
+	[KEEPER_MODULES] = "modules",
+};
+
+int keeper_new_local(struct keeper **ret_keeper)
+{
+	_cleanup_free_ struct keeper *k = malloc(sizeof(*k));
+
+	if (!k)
+		return -ENOMEM;
+	k->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (k->proc_fd < 0)
+		return -errno;
+	*ret_keeper = take_ptr(k);
+	return 0;
+}
+
+void keeper_free(struct keeper *keeper)
+{
+	if (!keeper)
+		return;
+	close(keeper->proc_fd);
+	free(keeper);
+}
+
+int keeper_open_event(struct keeper *keeper, const struct perf_event_attr *attr, pid_t pid, int cpu,
+		      unsigned long flags)
+{
+	long fd = syscall(SYS_perf_event_open, attr, pid, cpu, -1, flags | PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int keeper_open_process(struct keeper *keeper, pid_t pid)
+{
+	long fd = syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file)
+{
+	char path[64];
+	int flags, fd;
+
+	if (pid <= 0 || (unsigned)file >= ARRAY_SIZE(process_files))
+		return -EINVAL;
+	flags = O_RDONLY | O_CLOEXEC | (file == KEEPER_TASK ? O_DIRECTORY : 0);
+	snprintf(path, sizeof(path), "%d/%s", (int)pid, process_files[file]);
+	fd = openat(keeper->proc_fd, path, flags);
+	return fd < 0 ? -errno : fd;
+}
+
+int keeper_open_machine(struct keeper *keeper, enum keeper_machine file)
+{
+	int flags, fd;
+
+	if ((unsigned)file >= ARRAY_SIZE(machine_files))
+		return -EINVAL;
+	flags = O_RDONLY | O_CLOEXEC | (file == KEEPER_PROC ? O_DIRECTORY : 0);
+	fd = openat(keeper->proc_fd, machine_files[file], flags);
+	return fd < 0 ? -errno : fd;
+}
+
+/* map_files has a link for each mapping, by its exact bounds, to the very file
+ * that is mapped, whatever its path leads to by now. Following it takes
+ * CAP_CHECKPOINT_RESTORE. */
+static int take_map_file(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid, start, end);
+	fd = openat(keeper->proc_fd, path, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* The path in the target's root; in ours when the target has gone. */
+static int take_path(struct keeper *keeper, pid_t pid, const char *path)
+{
+	_cleanup_close_ int root_fd = -1;
+	char root[64];
+
+	snprintf(root, sizeof(root), "%d/root", (int)pid);
+	root_fd = openat(keeper->proc_fd, root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0 && (errno == ENOENT || errno == ESRCH))
+		root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0)
+		return -errno;
+	return open_below(root_fd, path);
+}
+
+int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end,
+		       const char *path)
+{
+	_cleanup_close_ int path_fd = -1;
+
+	if (pid <= 0)
+		return -EINVAL;
+	path_fd = take_map_file(keeper, pid, start, end);
+	if (path_fd < 0 && path && path[0] == '/')
+		path_fd = take_path(keeper, pid, path);
+	if (path_fd < 0)
+		return path_fd;
+	return open_regular(pid, path_fd, O_RDONLY);
+}
+
+int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)
+{
+	_cleanup_close_ int path_fd = -1, fd = -1;
+
+	if (pid <= 0)
+		return -EINVAL;
+	path_fd = take_map_file(keeper, pid, start, end);
+	if (path_fd < 0)
+		return path_fd;
+	fd = open_regular(pid, path_fd, O_RDWR);
+	if (fd < 0)
+		return fd;
+	/* Only shared memory has seals: a disk file that the target would have
+	 * us write to ends here. */
+	if (fcntl(fd, F_GET_SEALS) < 0)
+		return -EINVAL;
+	return take_fd(&fd);
+}

@@ -1,0 +1,102 @@
+/*
+ * A target decides which files it maps and what their paths lead to. It may map
+ * a file of a file system that it serves itself, and replace a path by a FIFO
+ * or a link to a tape drive between two looks. So a path is opened in three
+ * steps: O_PATH, which takes hold of the inode without calling its driver; a
+ * look at what was taken hold of; and only then the real opening, through
+ * /proc/self/fd, of that same inode.
+ *
+ * The look must not block either. statx() with AT_STATX_DONT_SYNC answers from
+ * what the kernel has in memory, so a dead server cannot delay it. Whether a
+ * file system is FUSE cannot be asked of it (statfs would be passed on to the
+ * server), so its mount is looked up in the list of mounts. One that is not
+ * listed, because it was detached, is taken for the worst.
+ */
+#include "daemon/keeper/open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "profd/base.h"
+
+int open_below(int dir_fd, const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* A line of mountinfo: "ID PARENT MAJOR:MINOR ... - TYPE SOURCE OPTIONS". */
+static bool mount_is_plain(pid_t pid, uint64_t mount_id)
+{
+	_cleanup_free_ char *line = NULL;
+	bool plain = false;
+	char path[64];
+	size_t room = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (getline(&line, &room, f) > 0) {
+		const char *dash;
+
+		if (strtoull(line, NULL, 10) != mount_id)
+			continue;
+		dash = strstr(line, " - ");
+		plain = dash && strncmp(dash + 3, "fuse", 4) != 0;
+		break;
+	}
+	fclose(f);
+	return plain;
+}
+
+/* All memfds live on one mount inside the kernel, which no list shows: a memfd
+ * of our own tells its device. */
+static bool is_memfd_device(const struct statx *st)
+{
+	_cleanup_close_ int fd = memfd_create("profd-probe", MFD_CLOEXEC);
+	struct statx own;
+
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &own) < 0)
+		return false;
+	return own.stx_dev_major == st->stx_dev_major && own.stx_dev_minor == st->stx_dev_minor;
+}
+
+/* A block device (a major number) is read by the kernel itself, or was mounted
+ * by root; the rest is looked up. */
+static bool is_served_by_user(pid_t pid, const struct statx *st)
+{
+	if (st->stx_dev_major != 0 || is_memfd_device(st))
+		return false;
+	if (!(st->stx_mask & STATX_MNT_ID))
+		return true;
+	return !mount_is_plain(pid, st->stx_mnt_id) && !mount_is_plain(getpid(), st->stx_mnt_id);
+}
+
+int open_regular(pid_t pid, int path_fd, int flags)
+{
+	char link[64];
+	struct statx st;
+	int fd;
+
+	if (statx(path_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.stx_mode) || is_served_by_user(pid, &st))
+		return -EINVAL;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
+	fd = open(link, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}

@@ -1,0 +1,17 @@
+/*
+ * Opening files that a target chose, without ever waiting for one: internal to
+ * the keeper.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+/* Opens @path below @dir_fd for nothing but looking at (O_PATH). Symbolic links
+ * and ".." stay inside @dir_fd, as if it were the root. A descriptor or -errno. */
+int open_below(int dir_fd, const char *path);
+
+/* Opens what the O_PATH descriptor @path_fd holds, with @flags. Refuses with
+ * -EINVAL what is no regular file, and what a process of user space serves
+ * (FUSE): opening that could take for ever. @pid's list of mounts says which
+ * those are. @path_fd stays the caller's. A descriptor or -errno. */
+int open_regular(pid_t pid, int path_fd, int flags);

@@ -1,0 +1,178 @@
+/*
+ * profd: arguments, then the engine or the scribe. The only file of the daemon
+ * that prints.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/config.h"
+#include "daemon/engine.h"
+#include "daemon/scribe/scribe.h"
+#include "profd/base.h"
+
+#define DEFAULT_CONFIG "/etc/profd.conf"
+#define SCRIBE_SOCKET 3
+
+enum { EXIT_USAGE = 2 };
+
+static const char help[] =
+	"profd: profiles the CPU and the heap of native programs, as pprof files\n"
+	"\n"
+	"  --config FILE        settings (default " DEFAULT_CONFIG ", if it is there)\n"
+	"  --state-dir DIR      where profiles are kept (default /var/lib/profd)\n"
+	"  --runtime-dir DIR    where the socket is (default /run/profd)\n"
+	"  --frequency HZ       CPU samples a second and CPU (default 99)\n"
+	"  --event EVENT        what to sample, as libpfm4 names it (default cycles,\n"
+	"                       or cpu-clock where there is no hardware counter)\n"
+	"  --rotate DURATION    write all profiles so often (default 60s; 0: on request only)\n"
+	"  --foreground         does nothing: profd always stays in the foreground\n"
+	"  --version, --help\n"
+	"\n"
+	"profctl talks to it: see `profctl --help`.\n";
+
+enum option_id {
+	OPT_CONFIG = 256,
+	OPT_SETTING,
+	OPT_FOREGROUND,
+	OPT_PRIVATE,
+	OPT_READY_FD,
+	OPT_VERSION,
+	OPT_HELP,
+};
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, OPT_CONFIG},
+	{"state-dir", required_argument, NULL, OPT_SETTING},
+	{"runtime-dir", required_argument, NULL, OPT_SETTING},
+	{"frequency", required_argument, NULL, OPT_SETTING},
+	{"event", required_argument, NULL, OPT_SETTING},
+	{"rotate", required_argument, NULL, OPT_SETTING},
+	{"foreground", no_argument, NULL, OPT_FOREGROUND},
+	{"private", no_argument, NULL, OPT_PRIVATE},
+	{"ready-fd", required_argument, NULL, OPT_READY_FD},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{"help", no_argument, NULL, OPT_HELP},
+	{},
+};
+
+static int complain(const char *what, const char *why)
+{
+	fprintf(stderr, "profd: %s: %s\n", what, why);
+	return EXIT_FAILURE;
+}
+
+/* The file comes before the options, wherever --config stands among them. */
+static int read_config(struct config *c, int argc, char **argv)
+{
+	const char *path = NULL;
+	char why[256];
+	int o, r;
+
+	opterr = 0;
+	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0)
+		if (o == OPT_CONFIG)
+			path = optarg;
+	optind = 0;
+	opterr = 1;
+	r = config_read(c, path ?: DEFAULT_CONFIG, !path, why, sizeof(why));
+	if (r < 0)
+		complain(path ?: DEFAULT_CONFIG, r == -EBADMSG ? why : strerror(-r));
+	return r;
+}
+
+static int set_option(struct config *c, const char *name, const char *value)
+{
+	const char *form;
+	int r = config_set(c, name, value, &form);
+
+	if (r < 0)
+		fprintf(stderr, "profd: --%s %s: not understood: %s\n", name, value, form);
+	return r < 0 ? EXIT_USAGE : -1;
+}
+
+/* Returns an exit code, or -1 to go on. */
+static int read_options(struct config *c, int argc, char **argv)
+{
+	int o, at, r;
+
+	while ((o = getopt_long(argc, argv, "", options, &at)) >= 0) {
+		switch (o) {
+		case OPT_CONFIG:
+		case OPT_FOREGROUND:
+			break;
+		case OPT_SETTING:
+			r = set_option(c, options[at].name, optarg);
+			if (r >= 0)
+				return r;
+			break;
+		case OPT_PRIVATE:
+			c->private = true;
+			break;
+		case OPT_READY_FD:
+			c->ready_fd = atoi(optarg);
+			break;
+		case OPT_VERSION:
+			puts("profd " PROFD_VERSION);
+			return EXIT_SUCCESS;
+		case OPT_HELP:
+			fputs(help, stdout);
+			return EXIT_SUCCESS;
+		default:
+			fputs("profd: see `profd --help`\n", stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "profd: %s: takes no arguments, only options\n", argv[optind]);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static void tell_ready(struct config *c, const struct engine *engine)
+{
+	char line[320];
+
+	engine_describe(engine, line, sizeof(line));
+	sd_notifyf(0, "READY=1\nSTATUS=%s", line);
+	if (!c->private)
+		fprintf(stderr, "profd: %s\n", line);
+	if (c->ready_fd >= 0) {
+		(void)!write(c->ready_fd, "1", 1);
+		close(take_fd(&c->ready_fd));
+	}
+}
+
+static int run(struct config *c)
+{
+	struct engine *engine = NULL;
+	char why[320];
+	int r = engine_new(c, &engine, why, sizeof(why));
+
+	if (r < 0) {
+		fprintf(stderr, "profd: %s\n", why);
+		return EXIT_FAILURE;
+	}
+	tell_ready(c, engine);
+	r = engine_run(engine);
+	sd_notify(0, "STOPPING=1");
+	engine_free(engine);
+	return r < 0 ? complain("event loop", strerror(-r)) : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(config_done) struct config config;
+	int code;
+
+	if (argc == 2 && strcmp(argv[1], "--scribe") == 0)
+		return scribe_main(SCRIBE_SOCKET);
+	config_init(&config);
+	code = read_config(&config, argc, argv) < 0 ? EXIT_FAILURE : -1;
+	if (code < 0)
+		code = read_options(&config, argc, argv);
+	return code >= 0 ? code : run(&config);
+}

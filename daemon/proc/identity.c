@@ -1,0 +1,240 @@
+/*
+ * Everything here that a process can choose itself is a name: its comm, which
+ * may hold blanks, brackets and newlines. So /proc/PID/stat is read from its
+ * last bracket on: nothing after that is of the process's choosing.
+ *
+ * A unit is what systemd calls the process's cgroup, or the 64 hex digits that
+ * a container runtime put there; the innermost one counts.
+ */
+#include "daemon/proc/identity.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "profd/base.h"
+
+#define IDENTITY_MAX_BYTES 8192 /* of any of the files; the rest is not looked at */
+#define UNIT_MAX_BYTES 256
+#define CONTAINER_ID_DIGITS 64
+
+/* ---- parsing */
+
+int identity_parse_stat(const char *text, struct identity_stat *ret_stat)
+{
+	const char *open = strchr(text, '('), *close = strrchr(text, ')');
+	struct identity_stat st = { 0 };
+	int n;
+
+	if (!open || !close || close < open)
+		return -EBADMSG;
+	memcpy(st.comm, open + 1, min((size_t)(close - open - 1), sizeof(st.comm) - 1));
+	/* Fields 3 (state), 20 (threads) and 22 (start time). */
+	n = sscanf(close + 1,
+		   " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64
+		   " %*s %" SCNu64,
+		   &st.state, &st.threads, &st.start_ticks);
+	if (n != 3)
+		return -EBADMSG;
+	*ret_stat = st;
+	return 0;
+}
+
+int identity_parse_statm(const char *text, uint64_t *ret_rss_pages)
+{
+	return sscanf(text, "%*u %" SCNu64, ret_rss_pages) == 1 ? 0 : -EBADMSG;
+}
+
+/* The Name: line, which comes before, has its newlines escaped. */
+int identity_parse_uid(const char *status, uid_t *ret_uid)
+{
+	const char *line = strstr(status, "\nUid:");
+	unsigned real, effective, saved;
+
+	if (!line || sscanf(line, "\nUid: %u %u %u", &real, &effective, &saved) != 3)
+		return -EBADMSG;
+	*ret_uid = real == effective && real == saved ? real : 0;
+	return 0;
+}
+
+static bool ends_with(const char *s, size_t n, const char *tail)
+{
+	size_t tail_n = strlen(tail);
+
+	return n > tail_n && memcmp(s + n - tail_n, tail, tail_n) == 0;
+}
+
+/* A run of exactly 64 lower-case hex digits in @s, or NULL. */
+static const char *find_container_id(const char *s, size_t n)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i <= n; i++) {
+		if (i < n && (isdigit((unsigned char)s[i]) || (s[i] >= 'a' && s[i] <= 'f'))) {
+			run++;
+			continue;
+		}
+		if (run == CONTAINER_ID_DIGITS)
+			return s + i - run;
+		run = 0;
+	}
+	return NULL;
+}
+
+static int unit_of_component(const char *s, size_t n, char *ret_unit, size_t size)
+{
+	bool scope = ends_with(s, n, ".scope");
+	const char *id = n == CONTAINER_ID_DIGITS || scope ? find_container_id(s, n) : NULL;
+
+	if (id) { /* "docker-ID.scope" and its like say less than the id */
+		s = id;
+		n = CONTAINER_ID_DIGITS;
+	} else if (!scope && !ends_with(s, n, ".service")) {
+		return -ENOENT;
+	}
+	if (n >= size)
+		return -ENOENT;
+	memcpy(ret_unit, s, n);
+	ret_unit[n] = '\0';
+	return 0;
+}
+
+/* The last component of @path, up to @end, that is a unit. */
+static int unit_of_path(const char *path, const char *end, char *ret_unit, size_t size)
+{
+	while (end > path) {
+		const char *slash = memrchr(path, '/', (size_t)(end - path));
+		const char *name = slash ? slash + 1 : path;
+
+		if (unit_of_component(name, (size_t)(end - name), ret_unit, size) == 0)
+			return 0;
+		end = slash ? slash : path;
+	}
+	return -ENOENT;
+}
+
+/* Lines are ID:CONTROLLERS:PATH. @wanted: "" is the unified hierarchy; NULL any. */
+static int unit_of_hierarchy(const char *text, const char *wanted, char *ret_unit, size_t size)
+{
+	while (*text) {
+		const char *end = strchrnul(text, '\n');
+		const char *controllers = memchr(text, ':', (size_t)(end - text));
+		const char *path = NULL;
+
+		if (controllers)
+			path = memchr(controllers + 1, ':', (size_t)(end - controllers - 1));
+		if (path) {
+			size_t n = (size_t)(path - controllers - 1);
+			bool match = !wanted ||
+				     (n == strlen(wanted) && memcmp(controllers + 1, wanted, n) == 0);
+
+			if (match && unit_of_path(path + 1, end, ret_unit, size) == 0)
+				return 0;
+		}
+		text = *end ? end + 1 : end;
+	}
+	return -ENOENT;
+}
+
+int identity_parse_unit(const char *cgroup, char *ret_unit, size_t size)
+{
+	static const char *const order[] = { "", "name=systemd", NULL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		if (unit_of_hierarchy(cgroup, order[i], ret_unit, size) == 0)
+			return 0;
+	return -ENOENT;
+}
+
+/* ---- reading */
+
+static int read_text(struct keeper *keeper, pid_t pid, enum keeper_file file,
+		     char ret[IDENTITY_MAX_BYTES])
+{
+	_cleanup_close_ int fd = keeper_open_file(keeper, pid, file);
+	size_t n = 0;
+
+	if (fd < 0)
+		return fd;
+	while (n < IDENTITY_MAX_BYTES - 1) {
+		ssize_t got = read(fd, ret + n, IDENTITY_MAX_BYTES - 1 - n);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		n += (size_t)got;
+	}
+	ret[n] = '\0';
+	return 0;
+}
+
+int identity_read_stat(struct keeper *keeper, pid_t pid, struct identity_stat *ret_stat)
+{
+	char text[IDENTITY_MAX_BYTES];
+	int rc = read_text(keeper, pid, KEEPER_STAT, text);
+
+	return rc < 0 ? rc : identity_parse_stat(text, ret_stat);
+}
+
+int process_read_start(struct keeper *keeper, pid_t pid, uint64_t *ret_ticks)
+{
+	struct identity_stat st;
+	int rc = identity_read_stat(keeper, pid, &st);
+
+	if (rc == 0)
+		*ret_ticks = st.start_ticks;
+	return rc;
+}
+
+int process_read_comm(struct keeper *keeper, pid_t pid, char ret[PROCESS_COMM_BYTES])
+{
+	struct identity_stat st;
+	int rc = identity_read_stat(keeper, pid, &st);
+
+	if (rc == 0)
+		memcpy(ret, st.comm, PROCESS_COMM_BYTES);
+	return rc;
+}
+
+int process_read_rss(struct keeper *keeper, pid_t pid, uint64_t *ret_bytes)
+{
+	char text[IDENTITY_MAX_BYTES];
+	uint64_t pages;
+	int rc = read_text(keeper, pid, KEEPER_STATM, text);
+
+	if (rc == 0)
+		rc = identity_parse_statm(text, &pages);
+	if (rc == 0)
+		*ret_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return rc;
+}
+
+int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid)
+{
+	char text[IDENTITY_MAX_BYTES];
+	int rc = read_text(keeper, pid, KEEPER_STATUS, text);
+
+	return rc < 0 ? rc : identity_parse_uid(text, ret_uid);
+}
+
+int process_read_unit(struct keeper *keeper, pid_t pid, char **ret_unit)
+{
+	char text[IDENTITY_MAX_BYTES], unit[UNIT_MAX_BYTES];
+	char *copy;
+	int rc = read_text(keeper, pid, KEEPER_CGROUP, text);
+
+	if (rc == 0)
+		rc = identity_parse_unit(text, unit, sizeof(unit));
+	if (rc < 0)
+		return rc;
+	copy = strdup(unit);
+	if (!copy)
+		return -ENOMEM;
+	*ret_unit = copy;
+	return 0;
+}

@@ -1,0 +1,30 @@
+/*
+ * Who a process is, out of the small files of /proc/PID. The parsers stand
+ * apart from the reading, so that they can be shown any text.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/keeper/keeper.h"
+#include "daemon/proc/process.h"
+
+struct identity_stat {
+	char comm[PROCESS_COMM_BYTES];
+	char state;
+	uint64_t threads;
+	uint64_t start_ticks;
+};
+
+/* All return 0, or -EBADMSG when the text is not of that form. */
+int identity_parse_stat(const char *text, struct identity_stat *ret_stat);
+int identity_parse_statm(const char *text, uint64_t *ret_rss_pages);
+int identity_parse_uid(const char *status, uid_t *ret_uid);
+
+/* The unit that /proc/PID/cgroup's text speaks of, in at most @size bytes.
+ * Returns 0, or -ENOENT: none. */
+int identity_parse_unit(const char *cgroup, char *ret_unit, size_t size);
+
+int identity_read_stat(struct keeper *keeper, pid_t pid, struct identity_stat *ret_stat);

@@ -1,0 +1,68 @@
+/*
+ * The process table from inside: shared by process.c (who there is), records.c
+ * (what records say), mapping.c and opening.c (what each has mapped), and by
+ * nobody else.
+ */
+#pragma once
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "daemon/proc/process.h"
+
+struct thread {
+	UT_hash_handle hh;
+	pid_t tid;
+	char comm[PROCESS_COMM_BYTES]; /* "": as the process's */
+};
+
+struct process_entry {
+	struct process process; /* first: the two are cast into one another */
+	UT_hash_handle hh;
+	struct thread *threads; /* those whose names were asked for or told */
+	bool leader_exited;
+	struct process_entry *prev, *next; /* of the exited, oldest first */
+};
+
+struct process_table {
+	struct keeper *keeper;
+	struct module_table *modules;
+	struct process_entry *processes;
+	struct process_entry *exited;
+	uint64_t refused; /* processes and mappings */
+	bool distrusted; /* since the last reap */
+};
+
+struct process_entry *entry_find(struct process_table *table, pid_t pid);
+/* NULL: out of memory, or the table is full of the living (counted). */
+struct process_entry *entry_make(struct process_table *table, pid_t pid);
+void entry_drop(struct process_table *table, struct process_entry *e);
+void entry_mark_alive(struct process_table *table, struct process_entry *e);
+void entry_mark_exited(struct process_table *table, struct process_entry *e, uint64_t time_ns);
+
+struct thread *entry_find_thread(struct process_entry *e, pid_t tid);
+struct thread *entry_make_thread(struct process_entry *e, pid_t tid); /* NULL: as above */
+void entry_forget_threads(struct process_entry *e);
+
+void process_copy_comm(char ret[PROCESS_COMM_BYTES], const char *comm);
+
+/* Maps @map over whatever was there; adjacent code without a file is joined.
+ * Returns 0, -ENOMEM, or -ENOSPC beyond PROFD_MAX_MAPPINGS. */
+int mapping_insert(struct process *process, const struct process_map *map);
+/* Unmaps start..end. Returns as above. */
+int mapping_cut(struct process *process, uint64_t start, uint64_t end);
+void mapping_clear(struct process *process);
+int mapping_copy(struct process *to, const struct process *from);
+
+/* The module that code mapped under @path belongs to; NULL: none that matters,
+ * or the module table is full. */
+struct module *mapping_module(struct module_table *modules, pid_t pid, uint64_t start,
+			      const char *path, const struct module_key *key);
+
+/* Inserts a mapping of @module, as a record or /proc tells it. */
+int mapping_add(struct process *process, struct module *module, uint64_t start, uint64_t end,
+		uint64_t file_offset);
+
+/* Replaces the mappings by what /proc/PID/maps says now. Returns 0 or -errno;
+ * on failure they stay as they were. */
+int mapping_read(struct process_table *table, struct process *process);

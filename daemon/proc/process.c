@@ -1,0 +1,301 @@
+/*
+ * Who there is. The table follows perf's records, which come in order of time,
+ * some moments late; /proc tells the present. The two are joined by one rule:
+ * /proc is read for a process only while nothing is known of it, and records
+ * that come later are applied on top, although /proc may have been ahead of
+ * them. Applying them twice does no harm: a fork replaces, an exec clears, a
+ * mapping covers what was there.
+ *
+ * The end of a process. EXIT records come one a thread. The process is over
+ * with its last thread, which need not be the first thread: a main() that
+ * called pthread_exit() leaves a process behind that has lost its leader. So
+ * from the leader's EXIT on, every EXIT is taken for the end, and process_reap()
+ * looks into /proc before it lets go: if threads are left, the process lives.
+ */
+#include "daemon/proc/process-table.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/proc/identity.h"
+#include "profd/base.h"
+#include "profd/limits.h"
+
+int process_table_new(struct keeper *keeper, struct module_table *modules,
+		      struct process_table **ret_table)
+{
+	struct process_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	table->keeper = keeper;
+	table->modules = modules;
+	*ret_table = table;
+	return 0;
+}
+
+void entry_mark_alive(struct process_table *table, struct process_entry *e)
+{
+	if (e->process.exited_ns != 0)
+		DL_DELETE(table->exited, e);
+	e->process.exited_ns = 0;
+}
+
+void entry_mark_exited(struct process_table *table, struct process_entry *e, uint64_t time_ns)
+{
+	entry_mark_alive(table, e);
+	e->process.exited_ns = max(time_ns, (uint64_t)1);
+	DL_APPEND(table->exited, e);
+}
+
+void entry_drop(struct process_table *table, struct process_entry *e)
+{
+	entry_mark_alive(table, e);
+	HASH_DEL(table->processes, e);
+	entry_forget_threads(e);
+	mapping_clear(&e->process);
+	free(e->process.unit);
+	free(e);
+}
+
+void process_table_free(struct process_table *table)
+{
+	struct process_entry *e, *next;
+
+	if (!table)
+		return;
+	HASH_ITER(hh, table->processes, e, next)
+		entry_drop(table, e);
+	free(table);
+}
+
+struct process_entry *entry_find(struct process_table *table, pid_t pid)
+{
+	struct process_entry *e;
+
+	HASH_FIND_INT(table->processes, &pid, e);
+	return e;
+}
+
+struct process *process_peek(struct process_table *table, pid_t pid)
+{
+	struct process_entry *e = entry_find(table, pid);
+
+	return e ? &e->process : NULL;
+}
+
+/* A full table first gives up those that have exited. */
+struct process_entry *entry_make(struct process_table *table, pid_t pid)
+{
+	struct process_entry *e;
+
+	if (pid <= 0) /* no task, or one of another pid namespace */
+		return NULL;
+	if (HASH_COUNT(table->processes) >= PROFD_MAX_PROCESSES) {
+		if (!table->exited) {
+			table->refused++;
+			table->distrusted = true; /* some may have gone unheard */
+			return NULL;
+		}
+		entry_drop(table, table->exited);
+	}
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->process.pid = pid;
+	HASH_ADD_INT(table->processes, process.pid, e);
+	if (!e->hh.tbl) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+/* ---- /proc */
+
+/* The start time before and after shows that no other process came to the pid
+ * while its mappings were read. */
+static int load(struct process_table *table, struct process_entry *e)
+{
+	struct identity_stat before, after;
+	int rc;
+
+	rc = identity_read_stat(table->keeper, e->process.pid, &before);
+	if (rc < 0)
+		return rc;
+	if ((before.state == 'Z' || before.state == 'X') && before.threads <= 1)
+		return -ESRCH;
+	rc = mapping_read(table, &e->process);
+	if (rc == -ENOENT || rc == -ESRCH || rc == -ENOMEM)
+		return rc;
+	/* Any other failure (-EACCES) is for good: a name is better than nothing. */
+	rc = identity_read_stat(table->keeper, e->process.pid, &after);
+	if (rc < 0)
+		return rc;
+	if (before.start_ticks != after.start_ticks)
+		return -ESRCH;
+	memcpy(e->process.comm, after.comm, PROCESS_COMM_BYTES);
+	e->process.start_ticks = after.start_ticks;
+	return 0;
+}
+
+struct process *process_get(struct process_table *table, pid_t pid)
+{
+	struct process_entry *e = entry_find(table, pid);
+	bool known = e;
+
+	if (e && (e->process.maps_known || e->process.exited_ns != 0))
+		return &e->process;
+	if (!e)
+		e = entry_make(table, pid);
+	if (!e)
+		return NULL;
+	if (load(table, e) < 0 && !known) {
+		entry_drop(table, e);
+		return NULL;
+	}
+	e->process.maps_known = true;
+	return &e->process;
+}
+
+static int read_thread_comm(struct process_table *table, pid_t pid, pid_t tid,
+			    char ret[PROCESS_COMM_BYTES])
+{
+	_cleanup_close_ int task_fd = keeper_open_file(table->keeper, pid, KEEPER_TASK);
+	_cleanup_close_ int fd = -1;
+	char path[32], comm[PROCESS_COMM_BYTES + 1] = { 0 };
+	ssize_t n;
+
+	if (task_fd < 0)
+		return task_fd;
+	snprintf(path, sizeof(path), "%d/comm", (int)tid);
+	fd = openat(task_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, comm, PROCESS_COMM_BYTES);
+	if (n < 0)
+		return -errno;
+	if (n > 0 && comm[n - 1] == '\n')
+		comm[n - 1] = '\0';
+	process_copy_comm(ret, comm);
+	return 0;
+}
+
+const char *process_thread_name(struct process_table *table, pid_t pid, pid_t tid)
+{
+	struct process_entry *e = entry_find(table, pid);
+	struct thread *t;
+
+	if (!e)
+		return "";
+	if (tid == pid)
+		return e->process.comm;
+	t = entry_find_thread(e, tid);
+	if (!t) {
+		t = entry_make_thread(e, tid);
+		if (t && e->process.exited_ns == 0)
+			(void)read_thread_comm(table, pid, tid, t->comm);
+	}
+	return t && t->comm[0] ? t->comm : e->process.comm;
+}
+
+const char *process_unit(struct process_table *table, struct process *process)
+{
+	char *unit = NULL;
+	int rc;
+
+	if (process->unit_known)
+		return process->unit;
+	process->unit_known = true;
+	if (process->exited_ns != 0)
+		return process->unit; /* the parent's */
+	rc = process_read_unit(table->keeper, process->pid, &unit);
+	if (rc == 0 || (rc == -ENOENT && kill(process->pid, 0) == 0)) {
+		free(process->unit);
+		process->unit = unit;
+	}
+	return process->unit;
+}
+
+int process_scan(struct process_table *table)
+{
+	int fd = keeper_open_machine(table->keeper, KEEPER_PROC);
+	struct dirent *entry;
+	DIR *dir;
+
+	if (fd < 0)
+		return fd;
+	dir = fdopendir(fd);
+	if (!dir) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	while ((entry = readdir(dir))) {
+		char *end;
+		long pid = strtol(entry->d_name, &end, 10);
+
+		if (pid > 0 && pid <= INT32_MAX && *end == '\0')
+			(void)process_get(table, (pid_t)pid);
+	}
+	closedir(dir);
+	return (int)process_count(table);
+}
+
+/* ---- the end */
+
+/* Processes whose EXIT was lost. */
+static void sweep(struct process_table *table, uint64_t time_ns)
+{
+	struct process_entry *e, *next;
+
+	HASH_ITER(hh, table->processes, e, next)
+		if (e->process.exited_ns == 0 && kill(e->process.pid, 0) < 0 && errno == ESRCH)
+			entry_mark_exited(table, e, time_ns);
+	table->distrusted = false;
+}
+
+static bool has_threads_left(struct process_table *table, const struct process_entry *e)
+{
+	struct identity_stat st;
+
+	return identity_read_stat(table->keeper, e->process.pid, &st) == 0 && st.threads > 1 &&
+	       (e->process.start_ticks == 0 || e->process.start_ticks == st.start_ticks);
+}
+
+void process_reap(struct process_table *table, uint64_t time_ns)
+{
+	while (table->exited && table->exited->process.exited_ns < time_ns) {
+		if (has_threads_left(table, table->exited))
+			entry_mark_alive(table, table->exited);
+		else
+			entry_drop(table, table->exited);
+	}
+	if (table->distrusted)
+		sweep(table, time_ns);
+}
+
+void process_distrust(struct process_table *table)
+{
+	struct process_entry *e, *next;
+
+	HASH_ITER(hh, table->processes, e, next)
+		e->process.maps_known = false;
+	table->distrusted = true;
+}
+
+size_t process_count(const struct process_table *table)
+{
+	return HASH_COUNT(table->processes);
+}
+
+uint64_t process_table_refused(const struct process_table *table)
+{
+	return table->refused;
+}

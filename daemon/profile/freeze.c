@@ -1,0 +1,247 @@
+/*
+ * An aggregate's frames become locations (locate.c), its entries samples. The
+ * header says what a pprof reader expects of such a profile: Go's own sample
+ * types, so that tools made for Go need no telling.
+ */
+#include "daemon/profile/freeze.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "profd/base.h"
+#include "daemon/profile/locate.h"
+
+/*
+ * Who allocates is whoever calls an allocator, not the allocator: its frames at
+ * the leaf are left out of reports, so that the flat value is the caller's.
+ * pprof matches a function's whole name, cut at the parameter list, and drops
+ * everything from the outermost match inward; hence nothing here may match a
+ * function that calls back into the program. The C++ library's allocators are
+ * therefore named by what their names end in, never by a part of them: a
+ * template that merely mentions std::allocator is the program's business.
+ */
+#define DROP_C                                                                                     \
+	"(__libc_|__)?(malloc|calloc|realloc|reallocarray|memalign|posix_memalign|aligned_alloc"   \
+	"|valloc|pvalloc|strdup|strndup)|wcsdup"
+#define DROP_CXX                                                                                   \
+	"operator new(\\[\\])?|(std|__gnu_cxx)::.*::(_M_)?"                                        \
+	"(allocate|allocate_at_least|get_node|allocate_node|allocate_map)"
+#define DROP_RUST	 "__(rust|rdl|rg)_(alloc|alloc_zeroed|realloc)"
+#define HEAP_DROP_FRAMES DROP_C "|" DROP_CXX "|" DROP_RUST
+
+struct type_info {
+	const char *name;
+	const char *types[SAMPLE_VALUES_MAX][2]; /* type, unit */
+	size_t n_types;
+	const char *period[2];
+	const char *default_type;
+	const char *drop_frames;
+	bool process_labels; /* pid, comm and the like are worth a label */
+};
+
+#define HEAP_TYPES                                                                                 \
+	.types = {{"alloc_objects", "count"},                                                      \
+		  {"alloc_space", "bytes"},                                                        \
+		  {"inuse_objects", "count"},                                                      \
+		  {"inuse_space", "bytes"}},                                                       \
+	.n_types = 4, .period = {"space", "bytes"}, .drop_frames = HEAP_DROP_FRAMES
+
+static const struct type_info infos[] = {
+	[PROFILE_CPU] = {.name = "cpu",
+			 .types = {{"samples", "count"}, {"cpu", "nanoseconds"}},
+			 .n_types = 2,
+			 .period = {"cpu", "nanoseconds"},
+			 .process_labels = true},
+	[PROFILE_HEAP] = {.name = "heap", HEAP_TYPES, .default_type = "inuse_space"},
+	[PROFILE_ALLOCS] = {.name = "allocs", HEAP_TYPES, .default_type = "alloc_space"},
+};
+
+const char *profile_type_name(enum profile_type type)
+{
+	return infos[type].name;
+}
+
+int profile_type_parse(const char *name, enum profile_type *ret_type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(infos); i++)
+		if (!strcmp(infos[i].name, name)) {
+			*ret_type = (enum profile_type)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static int set_header(struct pprof *p, const struct type_info *info, const struct freeze *how)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < info->n_types; i++)
+		r = pprof_add_sample_type(p, info->types[i][0], info->types[i][1]);
+	if (r == 0)
+		r = pprof_set_period(p, info->period[0], info->period[1], how->period);
+	if (r == 0)
+		r = pprof_set_time(p, how->time_unix_ns, how->duration_ns);
+	if (r == 0)
+		r = pprof_set_default_type(p, info->default_type);
+	if (r == 0)
+		r = pprof_set_drop_frames(p, info->drop_frames);
+	for (size_t i = 0; r == 0 && i < how->n_comments; i++)
+		r = pprof_add_comment(p, how->comments[i]);
+	return r;
+}
+
+/* An entry without a value says nothing: all of it was freed, and counted before. */
+static bool is_empty(const struct aggregate_entry *e, size_t n_values)
+{
+	for (size_t i = 0; i < n_values; i++)
+		if (e->values[i])
+			return false;
+	return true;
+}
+
+static bool is_wanted(const struct aggregate_entry *e, size_t n_values, const struct freeze *how)
+{
+	if (how->only_pid && e->labels.pid != how->only_pid)
+		return false;
+	if (how->only_comm && (!e->labels.comm || strcmp(e->labels.comm, how->only_comm)))
+		return false;
+	if (how->only_unit && (!e->labels.unit || strcmp(e->labels.unit, how->only_unit)))
+		return false;
+	return !is_empty(e, n_values);
+}
+
+static size_t make_labels(const struct sample_labels *l, const struct type_info *info,
+			  struct pprof_label ret[6])
+{
+	size_t n = 0;
+
+	if (l->bytes)
+		ret[n++] = (struct pprof_label){
+			.key = "bytes", .num = (int64_t)l->bytes, .unit = "bytes"};
+	if (!info->process_labels)
+		return n;
+	if (l->pid)
+		ret[n++] = (struct pprof_label){.key = "pid", .num = l->pid};
+	if (l->tid)
+		ret[n++] = (struct pprof_label){.key = "tid", .num = l->tid};
+	if (l->comm)
+		ret[n++] = (struct pprof_label){.key = "comm", .str = l->comm};
+	if (l->thread)
+		ret[n++] = (struct pprof_label){.key = "thread", .str = l->thread};
+	if (l->unit)
+		ret[n++] = (struct pprof_label){.key = "unit", .str = l->unit};
+	return n;
+}
+
+static int add_sample(struct pprof *p, const struct aggregate_entry *e,
+		      const struct type_info *info, const uint64_t *frame_locations,
+		      uint64_t *scratch)
+{
+	struct pprof_label labels[6];
+	struct pprof_sample sample = {
+		.locations = scratch,
+		.n_locations = e->n_frames,
+		.values = e->values,
+		.labels = labels,
+		.n_labels = make_labels(&e->labels, info, labels),
+	};
+
+	for (size_t i = 0; i < e->n_frames; i++)
+		scratch[i] = frame_locations[e->frames[i]];
+	return pprof_add_sample(p, &sample);
+}
+
+static int add_samples(struct pprof *p, const struct aggregate *a, const struct freeze *how,
+		       const uint64_t *frame_locations, size_t deepest)
+{
+	_cleanup_free_ uint64_t *scratch = calloc(deepest + 1, sizeof(*scratch));
+	int r = 0;
+
+	if (!scratch)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < aggregate_count(a); i++) {
+		struct aggregate_entry e;
+
+		aggregate_entry(a, i, &e);
+		if (is_wanted(&e, aggregate_n_values(a), how))
+			r = add_sample(p, &e, &infos[how->type], frame_locations, scratch);
+	}
+	return r;
+}
+
+/* Marks the frames of all entries wanted; returns the length of the longest stack. */
+static size_t mark_used(const struct aggregate *a, const struct freeze *how, bool *used)
+{
+	size_t deepest = 0;
+
+	for (size_t i = 0; i < aggregate_count(a); i++) {
+		struct aggregate_entry e;
+
+		aggregate_entry(a, i, &e);
+		if (!is_wanted(&e, aggregate_n_values(a), how))
+			continue;
+		deepest = max(deepest, e.n_frames);
+		for (size_t j = 0; j < e.n_frames; j++)
+			used[e.frames[j]] = true;
+	}
+	return deepest;
+}
+
+static int fill(struct module_table *modules, const struct aggregate *a, const struct freeze *how,
+		struct frozen *frozen)
+{
+	_cleanup_free_ uint64_t *frame_locations = NULL;
+	_cleanup_free_ bool *used = NULL;
+	struct locate locate = {
+		.modules = modules,
+		.places = how->places,
+		.n_places = how->n_places,
+		.main_module = how->main_module,
+	};
+	size_t deepest;
+	int r = set_header(frozen->profile, &infos[how->type], how);
+
+	if (r < 0)
+		return r;
+	locate.frames = aggregate_frames(a, &locate.n_frames);
+	used = calloc(locate.n_frames + 1, sizeof(*used));
+	frame_locations = calloc(locate.n_frames + 1, sizeof(*frame_locations));
+	if (!used || !frame_locations)
+		return -ENOMEM;
+	deepest = mark_used(a, how, used);
+	locate.used = used;
+	r = locate_frames(&locate, frozen->profile, frame_locations, &frozen->modules,
+			  &frozen->n_modules);
+	if (r < 0)
+		return r;
+	return add_samples(frozen->profile, a, how, frame_locations, deepest);
+}
+
+int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
+		     const struct freeze *how, struct frozen *ret_frozen)
+{
+	struct frozen frozen = {0};
+	int r;
+
+	if (aggregate_n_values(a) != infos[how->type].n_types)
+		return -EINVAL;
+	frozen.profile = pprof_new();
+	if (!frozen.profile)
+		return -ENOMEM;
+	r = fill(modules, a, how, &frozen);
+	if (r < 0) {
+		frozen_done(&frozen);
+		return r;
+	}
+	*ret_frozen = frozen;
+	return 0;
+}
+
+void frozen_done(struct frozen *frozen)
+{
+	if (!frozen)
+		return;
+	pprof_free(frozen->profile);
+	free(frozen->modules);
+	*frozen = (struct frozen){0};
+}

@@ -1,0 +1,49 @@
+/*
+ * Freezing: an aggregate becomes a raw pprof profile, that is one whose
+ * locations have mappings and addresses but no names yet. The scribe adds the
+ * names.
+ */
+#pragma once
+
+#include "daemon/proc/module.h"
+#include "daemon/profile/aggregate.h"
+#include "proto/pprof.h"
+
+enum profile_type {
+	PROFILE_CPU,
+	PROFILE_HEAP,
+	PROFILE_ALLOCS,
+};
+
+/* Where a module lay in the one process that the profile is of. */
+struct freeze_place {
+	uint32_t module;
+	struct module_place place;
+};
+
+struct freeze {
+	enum profile_type type;
+	int64_t period; /* cpu: nanoseconds; heap: bytes */
+	int64_t time_unix_ns, duration_ns;
+	pid_t only_pid; /* cpu: 0 for all */
+	const char *only_comm, *only_unit;
+	const struct freeze_place *places; /* NULL: modules' own first places */
+	size_t n_places;
+	uint32_t main_module; /* its mapping comes first; 0: not known */
+	const char *const *comments;
+	size_t n_comments;
+};
+
+struct frozen {
+	struct pprof *profile;
+	uint32_t *modules; /* of mapping i+1 */
+	size_t n_modules;
+};
+
+/* Returns 0 or -errno. */
+int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
+		     const struct freeze *how, struct frozen *ret_frozen);
+void frozen_done(struct frozen *frozen);
+
+const char *profile_type_name(enum profile_type type); /* "cpu", "heap", "allocs" */
+int profile_type_parse(const char *name, enum profile_type *ret_type);

@@ -1,0 +1,329 @@
+/*
+ * Two tables of ranges lead to a function. The first, made at once from the
+ * root of each compile unit, says which unit holds an address: it reads one
+ * entry a unit, so a big file opens fast, and unlike .debug_aranges every
+ * compiler provides for it. The second, made when a unit is first asked about,
+ * holds the unit's functions; that walk is the expensive part and most units
+ * of a big program are never met in a profile.
+ *
+ * The innermost frame's place comes from the line table; each inlined call
+ * (function.h) says where it was called from, and that is the place of the frame
+ * around it.
+ *
+ * Every loop over entries of the file is bounded: sibling links may point
+ * backwards, trees may be as deep as their author likes.
+ */
+#include "daemon/scribe/debug.h"
+
+#include <dwarf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <elfutils/libdw.h>
+#include <gelf.h>
+#include <uthash.h>
+
+#include "profd/base.h"
+#include "daemon/scribe/function.h"
+#include "daemon/scribe/range.h"
+
+#define DEBUG_MAX_UNITS (1u << 20)
+#define DEBUG_MAX_RANGES (1u << 20) /* of one entry */
+#define DEBUG_MAX_ENTRIES (1u << 26) /* looked at in one walk of a unit */
+#define DEBUG_MAX_DEPTH 256
+
+struct debug_path { /* made whole with the unit's directory */
+	UT_hash_handle hh;
+	const char *relative; /* libdw's; the same string has the same address */
+	char absolute[];
+};
+
+struct debug_unit {
+	Dwarf_Die root;
+	bool loaded;
+	const char *directory; /* NULL: not known */
+	struct debug_path *paths;
+	struct range_table functions; /* value: offset of the entry */
+};
+
+struct debug {
+	Dwarf *dwarf;
+	const struct symtab *symtab;
+	uint64_t text_low;
+	struct debug_unit *units;
+	size_t n_units, room_units;
+	struct range_table unit_ranges; /* value: index into units */
+};
+
+/* Code that the linker dropped keeps its entry, at address 0 or thereabouts;
+ * such ranges must not shadow real ones. */
+static int add_ranges(struct debug *debug, Dwarf_Die *die, struct range_table *table,
+		      uint64_t value)
+{
+	Dwarf_Addr base, low, high;
+	ptrdiff_t offset = 0;
+	int r;
+
+	for (unsigned i = 0; i < DEBUG_MAX_RANGES; i++) {
+		offset = dwarf_ranges(die, offset, &base, &low, &high);
+		if (offset <= 0)
+			break;
+		if (low >= high || low < debug->text_low)
+			continue;
+		r = range_table_add(table, low, high, value);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_unit(struct debug *debug, const Dwarf_Die *root)
+{
+	struct debug_unit *grown;
+	size_t room;
+
+	if (debug->n_units == debug->room_units) {
+		room = max(debug->room_units * 2, (size_t)16);
+		grown = reallocarray(debug->units, room, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		debug->units = grown;
+		debug->room_units = room;
+	}
+	debug->units[debug->n_units] = (struct debug_unit){.root = *root};
+	debug->n_units++;
+	return 0;
+}
+
+/* A skeleton's entries are in another file. */
+static bool is_complete(uint8_t type, Dwarf_Die *root)
+{
+	return type == DW_UT_compile && dwarf_tag(root) == DW_TAG_compile_unit &&
+	       !dwarf_hasattr(root, DW_AT_GNU_dwo_name) && !dwarf_hasattr(root, DW_AT_dwo_name);
+}
+
+static int read_units(struct debug *debug)
+{
+	Dwarf_CU *unit = NULL;
+	Dwarf_Half version;
+	Dwarf_Die root;
+	uint8_t type;
+	int r;
+
+	while (debug->n_units < DEBUG_MAX_UNITS &&
+	       dwarf_get_units(debug->dwarf, unit, &unit, &version, &type, &root, NULL) == 0) {
+		if (!is_complete(type, &root))
+			continue;
+		r = add_unit(debug, &root);
+		if (r < 0)
+			return r;
+		r = add_ranges(debug, &root, &debug->unit_ranges, debug->n_units - 1);
+		if (r < 0)
+			return r;
+	}
+	range_table_sort(&debug->unit_ranges);
+	return 0;
+}
+
+static bool has_section(Elf *elf, const char *name)
+{
+	Elf_Scn *section = NULL;
+	GElf_Shdr header;
+	const char *found;
+	size_t names;
+
+	if (elf_getshdrstrndx(elf, &names) < 0)
+		return false;
+	while ((section = elf_nextscn(elf, section))) {
+		if (!gelf_getshdr(section, &header))
+			continue;
+		found = elf_strptr(elf, names, header.sh_name);
+		if (found && strcmp(found, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+int debug_new(Elf *elf, const struct symtab *symtab, uint64_t text_low, struct debug **ret_debug)
+{
+	struct debug *debug;
+	int r;
+
+	/* libdw would open the path in that section by itself. */
+	if (has_section(elf, ".gnu_debugaltlink"))
+		return -ENOENT;
+	debug = calloc(1, sizeof(*debug));
+	if (!debug)
+		return -ENOMEM;
+	debug->symtab = symtab;
+	debug->text_low = max(text_low, (uint64_t)1);
+	debug->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	r = debug->dwarf ? read_units(debug) : -ENOENT;
+	if (r == 0 && debug->unit_ranges.n == 0)
+		r = -ENOENT;
+	if (r < 0) {
+		debug_free(debug);
+		return r;
+	}
+	*ret_debug = debug;
+	return 0;
+}
+
+static void unit_done(struct debug_unit *unit)
+{
+	struct debug_path *path, *next;
+
+	HASH_ITER(hh, unit->paths, path, next)
+	{
+		HASH_DEL(unit->paths, path);
+		free(path);
+	}
+	range_table_done(&unit->functions);
+}
+
+void debug_free(struct debug *debug)
+{
+	if (!debug)
+		return;
+	for (size_t i = 0; i < debug->n_units; i++)
+		unit_done(&debug->units[i]);
+	free(debug->units);
+	range_table_done(&debug->unit_ranges);
+	dwarf_end(debug->dwarf);
+	free(debug);
+}
+
+/* Functions with code may sit in namespaces, in classes, and in functions:
+ * members of local classes, lambdas, nested functions. */
+static bool may_hold_functions(int tag)
+{
+	switch (tag) {
+	case DW_TAG_subprogram:
+	case DW_TAG_lexical_block:
+	case DW_TAG_namespace:
+	case DW_TAG_module:
+	case DW_TAG_class_type:
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int collect_functions(struct debug *debug, struct debug_unit *unit, Dwarf_Die *parent,
+			     unsigned depth, unsigned *budget)
+{
+	Dwarf_Die die;
+	int r, tag;
+
+	if (depth == 0 || dwarf_child(parent, &die) != 0)
+		return 0;
+	do {
+		if (--*budget == 0)
+			return 0;
+		tag = dwarf_tag(&die);
+		if (tag == DW_TAG_subprogram) {
+			r = add_ranges(debug, &die, &unit->functions, dwarf_dieoffset(&die));
+			if (r < 0)
+				return r;
+		}
+		if (may_hold_functions(tag)) {
+			r = collect_functions(debug, unit, &die, depth - 1, budget);
+			if (r < 0)
+				return r;
+		}
+	} while (dwarf_siblingof(&die, &die) == 0);
+	return 0;
+}
+
+static struct debug_unit *find_unit(struct debug *debug, uint64_t vaddr)
+{
+	const struct range *range = range_table_find(&debug->unit_ranges, vaddr);
+	struct debug_unit *unit;
+	unsigned budget = DEBUG_MAX_ENTRIES;
+	Dwarf_Attribute attr;
+
+	if (!range)
+		return NULL;
+	unit = &debug->units[range->value];
+	if (!unit->loaded) {
+		unit->loaded = true;
+		if (dwarf_attr(&unit->root, DW_AT_comp_dir, &attr))
+			unit->directory = dwarf_formstring(&attr);
+		/* Out of memory: what was collected so far is true all the same. */
+		collect_functions(debug, unit, &unit->root, DEBUG_MAX_DEPTH, &budget);
+		range_table_sort(&unit->functions);
+	}
+	return unit;
+}
+
+/* A file name as the compiler was given it, below the directory it ran in. */
+static const char *make_absolute(struct debug_unit *unit, const char *file)
+{
+	struct debug_path *path;
+	size_t size;
+
+	if (!file || file[0] == '/' || !unit->directory)
+		return file;
+	HASH_FIND_PTR(unit->paths, &file, path);
+	if (path)
+		return path->absolute;
+	size = strlen(unit->directory) + strlen(file) + 2;
+	path = malloc(sizeof(*path) + size);
+	if (!path)
+		return file;
+	path->relative = file;
+	snprintf(path->absolute, size, "%s/%s", unit->directory, file);
+	HASH_ADD_PTR(unit->paths, relative, path);
+	return path->absolute;
+}
+
+static int push_chain(struct debug *debug, struct debug_unit *unit, Dwarf_Die *chain, size_t n,
+		      const char *file, int64_t line, struct symbol *symbol)
+{
+	const char *name;
+	int r;
+
+	while (n-- > 0) {
+		name = function_name(&chain[n], debug->symtab);
+		r = symbol_push(symbol, name ? name : "??", make_absolute(unit, file), line,
+				function_start_line(&chain[n], file));
+		if (r < 0)
+			return r;
+		function_call_site(&chain[n], &unit->root, &file, &line);
+	}
+	return 0;
+}
+
+int debug_find(struct debug *debug, uint64_t vaddr, struct symbol *symbol)
+{
+	struct debug_unit *unit = find_unit(debug, vaddr);
+	Dwarf_Die function, chain[SYMBOL_MAX_LINES];
+	const struct symtab_entry *entry;
+	const struct range *range;
+	const char *file = NULL;
+	Dwarf_Line *source;
+	int line = 0;
+
+	if (!unit)
+		return -ENOENT;
+	source = dwarf_getsrc_die(&unit->root, vaddr);
+	if (source) {
+		file = dwarf_linesrc(source, NULL, NULL);
+		if (dwarf_lineno(source, &line) != 0)
+			line = 0;
+	}
+	range = range_table_find(&unit->functions, vaddr);
+	if (range && dwarf_offdie(debug->dwarf, range->value, &function))
+		return push_chain(debug, unit, chain, function_chain(&function, vaddr, chain),
+				  file, line, symbol);
+	/* Assembly: lines, but no functions. */
+	entry = symtab_find(debug->symtab, vaddr);
+	if (!entry || !file)
+		return -ENOENT;
+	return symbol_push(symbol, entry->name, make_absolute(unit, file), line, 0);
+}

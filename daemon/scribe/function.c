@@ -1,0 +1,124 @@
+/*
+ * Below a function the tree of entries is descended by address: lexical blocks
+ * are passed through, inlined subroutines are collected. What an inlined
+ * subroutine is called is said by the abstract entry that it points to.
+ */
+#include "daemon/scribe/function.h"
+
+#include <dwarf.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "profd/base.h"
+
+#define FUNCTION_MAX_ENTRIES (1u << 26) /* looked at for one address */
+#define FUNCTION_MAX_DEPTH 256
+
+/* One level down: the child that holds @vaddr. */
+static bool descend(Dwarf_Die *parent, uint64_t vaddr, Dwarf_Die *ret_child, unsigned *budget)
+{
+	Dwarf_Die die;
+
+	if (dwarf_child(parent, &die) != 0)
+		return false;
+	do {
+		if (--*budget == 0)
+			return false;
+		switch (dwarf_tag(&die)) {
+		case DW_TAG_inlined_subroutine:
+		case DW_TAG_lexical_block:
+		case DW_TAG_try_block:
+		case DW_TAG_catch_block:
+		case DW_TAG_with_stmt:
+			if (dwarf_haspc(&die, vaddr) == 1) {
+				*ret_child = die;
+				return true;
+			}
+			break;
+		default:
+			break;
+		}
+	} while (dwarf_siblingof(&die, &die) == 0);
+	return false;
+}
+
+size_t function_chain(Dwarf_Die *function, uint64_t vaddr, Dwarf_Die chain[SYMBOL_MAX_LINES])
+{
+	unsigned budget = FUNCTION_MAX_ENTRIES;
+	Dwarf_Die die = *function;
+	size_t n = 0;
+
+	chain[n++] = die;
+	for (unsigned depth = 0; depth < FUNCTION_MAX_DEPTH; depth++) {
+		if (!descend(&die, vaddr, &die, &budget))
+			break;
+		if (dwarf_tag(&die) != DW_TAG_inlined_subroutine)
+			continue;
+		if (n == SYMBOL_MAX_LINES)
+			memmove(chain, chain + 1, --n * sizeof(*chain));
+		chain[n++] = die;
+	}
+	return n;
+}
+
+static int64_t read_number(Dwarf_Die *die, unsigned attribute)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Word value;
+
+	if (!dwarf_attr(die, attribute, &attr) || dwarf_formudata(&attr, &value) != 0)
+		return 0;
+	return value <= INT32_MAX ? (int64_t)value : 0;
+}
+
+static const char *read_linkage_name(Dwarf_Die *die)
+{
+	Dwarf_Attribute attr;
+	const char *name = NULL;
+
+	if (dwarf_attr_integrate(die, DW_AT_linkage_name, &attr) ||
+	    dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attr))
+		name = dwarf_formstring(&attr);
+	return name && name[0] != '\0' ? name : NULL;
+}
+
+const char *function_name(Dwarf_Die *die, const struct symtab *symtab)
+{
+	const struct symtab_entry *entry;
+	const char *name = read_linkage_name(die);
+	Dwarf_Addr start;
+
+	if (name)
+		return name;
+	if (dwarf_tag(die) == DW_TAG_subprogram && dwarf_entrypc(die, &start) == 0) {
+		entry = symtab_find_start(symtab, start);
+		if (entry && (strncmp(entry->name, "_Z", 2) == 0 ||
+			      strncmp(entry->name, "_R", 2) == 0))
+			return entry->name;
+	}
+	name = dwarf_diename(die);
+	return name && name[0] != '\0' ? name : NULL;
+}
+
+int64_t function_start_line(Dwarf_Die *die, const char *file)
+{
+	const char *declared = dwarf_decl_file(die);
+	int line;
+
+	if (!declared || !file || strcmp(declared, file) != 0 || dwarf_decl_line(die, &line) != 0)
+		return 0;
+	return max(line, 0);
+}
+
+void function_call_site(Dwarf_Die *die, Dwarf_Die *root, const char **ret_file, int64_t *ret_line)
+{
+	int64_t index = read_number(die, DW_AT_call_file);
+	const char *file = NULL;
+	Dwarf_Files *files;
+	size_t n;
+
+	if (dwarf_getsrcfiles(root, &files, &n) == 0 && (uint64_t)index < n)
+		file = dwarf_filesrc(files, (size_t)index, NULL, NULL);
+	*ret_file = file;
+	*ret_line = read_number(die, DW_AT_call_line);
+}

@@ -1,0 +1,32 @@
+/*
+ * Reading one function's entry in DWARF.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <elfutils/libdw.h>
+
+#include "daemon/scribe/symbol.h"
+#include "daemon/scribe/symtab.h"
+
+/* The function and what is inlined in it at @vaddr, outermost first. Too many:
+ * the outermost are left out, for the innermost are where the time is spent.
+ * Returns their number, at least 1. */
+size_t function_chain(Dwarf_Die *function, uint64_t vaddr, Dwarf_Die chain[SYMBOL_MAX_LINES]);
+
+/*
+ * The name as the linker knows it, else as the source has it. NULL: none.
+ * Compilers leave the linkage name of a function that is private to its unit to
+ * the symbol table. For C the source's name is the better one: there the symbol
+ * differs by suffixes of the optimizer's.
+ */
+const char *function_name(Dwarf_Die *die, const struct symtab *symtab);
+
+/* The line it is declared at, if that is in @file, else 0: a line of another file
+ * would mislead a reader that has one file a function. */
+int64_t function_start_line(Dwarf_Die *die, const char *file);
+
+/* Where an inlined function was called. @root: its unit's. */
+void function_call_site(Dwarf_Die *die, Dwarf_Die *root, const char **ret_file, int64_t *ret_line);

@@ -1,0 +1,223 @@
+/*
+ * A scribe holds a descriptor for every module it knows, so it is told to
+ * forget the ones that were not needed for longest when it would hold too many.
+ * A module that cannot be sent is left out, and the job goes without its names.
+ */
+#include "daemon/scribe/outbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "profd/base.h"
+#include "profd/limits.h"
+#include "proto/control.h"
+#include "proto/scribe.pb-c.h"
+
+#define OUTBOX_SPARE_FDS 64	   /* what a scribe needs besides modules */
+#define OUTBOX_MAX_MAPPINGS 16384 /* told of in one job: what a packet holds */
+
+void outbox_init(struct outbox *outbox, struct module_table *modules, struct keeper *keeper)
+{
+	struct rlimit limit = {};
+
+	*outbox = (struct outbox){
+		.modules = modules,
+		.keeper = keeper,
+		.kallsyms_fd = -1,
+		.max_sent = PROFD_SCRIBE_MAX_MODULES,
+	};
+	/* The scribe inherits the limit. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_max < PROFD_SCRIBE_MAX_MODULES + OUTBOX_SPARE_FDS)
+		outbox->max_sent = limit.rlim_max > 2 * OUTBOX_SPARE_FDS
+					   ? limit.rlim_max - OUTBOX_SPARE_FDS
+					   : OUTBOX_SPARE_FDS;
+}
+
+void outbox_done(struct outbox *outbox)
+{
+	profd_closep(&outbox->kallsyms_fd);
+	free(outbox->states);
+	*outbox = (struct outbox){.kallsyms_fd = -1};
+}
+
+void outbox_reset(struct outbox *outbox)
+{
+	for (size_t i = 0; i < outbox->n_states; i++)
+		outbox->states[i].sent = false;
+	outbox->n_sent = 0;
+}
+
+/* NULL: out of memory. */
+static struct outbox_module *get_state(struct outbox *outbox, uint32_t id)
+{
+	struct outbox_module *grown;
+	size_t n;
+
+	if (id >= outbox->n_states) {
+		n = max((size_t)id + 1, outbox->n_states * 2);
+		grown = reallocarray(outbox->states, n, sizeof(*grown));
+		if (!grown)
+			return NULL;
+		for (size_t i = outbox->n_states; i < n; i++)
+			grown[i] = (struct outbox_module){};
+		outbox->states = grown;
+		outbox->n_states = n;
+	}
+	return &outbox->states[id];
+}
+
+void outbox_quarantine(struct outbox *outbox, uint32_t module)
+{
+	/* The scribe named it, and a scribe may say anything. */
+	if (module >= outbox->n_states || outbox->states[module].quarantined)
+		return;
+	outbox->states[module].quarantined = true;
+	outbox->quarantined++;
+}
+
+void outbox_begin(struct outbox *outbox, const struct job *job)
+{
+	struct outbox_module *state;
+
+	outbox->next = 0;
+	for (size_t i = 0; i < job->n_modules; i++) {
+		/* Those that cannot be found here are not found later either. */
+		if (!module_by_id(outbox->modules, job->modules[i]))
+			continue;
+		state = get_state(outbox, job->modules[i]);
+		if (state)
+			state->last_job = job->id;
+	}
+}
+
+/* The file to read names from; -1: there is none. */
+static int find_file(struct outbox *outbox, const struct module *module,
+		     Profd__Scribe__ModuleKind *ret_kind)
+{
+	switch (module->kind) {
+	case MODULE_FILE:
+	case MODULE_VDSO:
+		*ret_kind = PROFD__SCRIBE__MODULE_KIND__ELF;
+		return module->fd;
+	case MODULE_KERNEL:
+		*ret_kind = PROFD__SCRIBE__MODULE_KIND__KALLSYMS;
+		if (outbox->kallsyms_fd < 0 && outbox->keeper)
+			outbox->kallsyms_fd = keeper_open_machine(outbox->keeper, KEEPER_KALLSYMS);
+		return outbox->kallsyms_fd;
+	case MODULE_JIT:
+	case MODULE_NOTE:
+		break;
+	}
+	return -1;
+}
+
+static int send_forget(struct outbox *outbox, int socket, uint32_t id)
+{
+	Profd__Scribe__Forget forget = PROFD__SCRIBE__FORGET__INIT;
+	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
+	int r;
+
+	forget.id = id;
+	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_FORGET;
+	message.forget = &forget;
+	r = control_send(socket, &message.base, NULL, 0);
+	if (r < 0)
+		return r;
+	outbox->states[id].sent = false;
+	outbox->n_sent--;
+	return 0;
+}
+
+/* Returns -ENOSPC when all that was sent is needed now. */
+static int make_room(struct outbox *outbox, int socket, uint32_t job)
+{
+	size_t oldest = SIZE_MAX;
+
+	if (outbox->n_sent < outbox->max_sent)
+		return 0;
+	for (size_t i = 0; i < outbox->n_states; i++) {
+		const struct outbox_module *state = &outbox->states[i];
+
+		if (state->sent && state->last_job != job &&
+		    (oldest == SIZE_MAX || state->last_job < outbox->states[oldest].last_job))
+			oldest = i;
+	}
+	return oldest == SIZE_MAX ? -ENOSPC : send_forget(outbox, socket, (uint32_t)oldest);
+}
+
+static int send_module(struct outbox *outbox, int socket, const struct module *module)
+{
+	Profd__Scribe__Module said = PROFD__SCRIBE__MODULE__INIT;
+	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
+	int fd;
+
+	fd = find_file(outbox, module, &said.kind);
+	if (fd < 0)
+		return -ENOENT;
+	said.id = module->id;
+	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_MODULE;
+	message.module = &said;
+	return control_send(socket, &message.base, &fd, 1);
+}
+
+static int send_if_needed(struct outbox *outbox, int socket, const struct job *job, uint32_t id)
+{
+	const struct module *module = module_by_id(outbox->modules, id);
+	struct outbox_module *state = module ? get_state(outbox, id) : NULL;
+	int r;
+
+	if (!state || state->sent || state->quarantined)
+		return 0;
+	r = make_room(outbox, socket, job->id);
+	if (r == 0)
+		r = send_module(outbox, socket, module);
+	if (r == 0) {
+		/* get_state() may have moved it; nothing since has. */
+		state->sent = true;
+		outbox->n_sent++;
+	}
+	return r == -EAGAIN || r == -EPIPE ? r : 0;
+}
+
+static int send_job(struct outbox *outbox, int socket, const struct job *job)
+{
+	Profd__Scribe__Job said = PROFD__SCRIBE__JOB__INIT;
+	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
+	_cleanup_free_ uint32_t *ids = NULL;
+	int fds[2] = {job->raw_fd, job->unnamed_fd >= 0 ? job->unnamed_fd : job->out_fd};
+	size_t n = min(job->n_modules, (size_t)OUTBOX_MAX_MAPPINGS);
+	uint32_t id;
+
+	ids = calloc(n + 1, sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && !job->bare; i++) {
+		id = job->modules[i];
+		if (id < outbox->n_states && outbox->states[id].sent &&
+		    !outbox->states[id].quarantined)
+			ids[i] = id;
+	}
+	said.id = job->id;
+	if (job->name && job->unnamed_fd < 0)
+		said.name = job->name;
+	said.n_modules = n;
+	said.modules = ids;
+	said.mode = SCRIBE_FILE_MODE;
+	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_JOB;
+	message.job = &said;
+	return control_send(socket, &message.base, fds, ARRAY_SIZE(fds));
+}
+
+int outbox_send(struct outbox *outbox, int socket, const struct job *job)
+{
+	int r;
+
+	for (; !job->bare && outbox->next < job->n_modules; outbox->next++) {
+		r = send_if_needed(outbox, socket, job, job->modules[outbox->next]);
+		if (r < 0)
+			return r;
+	}
+	return send_job(outbox, socket, job);
+}

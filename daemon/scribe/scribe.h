@@ -1,0 +1,59 @@
+/*
+ * The engine's end of the scribe: a process that symbolizes, encodes,
+ * compresses and publishes, working only on the descriptors it is handed
+ * (proto/scribe.proto). When it dies or hangs, another is started, and the job
+ * is asked again without the module that was being parsed: a profile is never
+ * lost, at worst a module in it stays without names.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/proc/module.h"
+#include "daemon/profile/freeze.h"
+
+struct keeper;
+struct scribe;
+
+struct scribe_result {
+	int error; /* -errno; 0: published */
+	const char *name; /* final name; it may differ from the one asked for by its milliseconds.
+			   * "" when there was none */
+	uint64_t bytes;
+	uint32_t locations, locations_named;
+};
+
+typedef void (*scribe_done_t)(const struct scribe_result *result, void *userdata);
+
+/* Of every file it names. */
+#define SCRIBE_FILE_MODE 0640
+
+/* @program: what to execute, with the single argument "--scribe" and the
+ * socket as descriptor 3. */
+int scribe_new(sd_event *loop, struct module_table *modules, struct keeper *keeper,
+	       const char *program, struct scribe **ret_scribe);
+/* Jobs that are pending are dropped and their @done is not called. */
+void scribe_free(struct scribe *s);
+
+/* Publishes @frozen (taken over, also on failure) as @name in @dir_fd, or, when
+ * @name is NULL, writes it to @dir_fd as to a file, from its beginning. If the
+ * name is taken, the stamp in it moves on by milliseconds. The descriptor stays
+ * the caller's. Returns 0, and then @done is called once, from the loop, never
+ * from here; or -errno. */
+int scribe_submit(struct scribe *s, struct frozen *frozen, int dir_fd, const char *name,
+		  scribe_done_t done, void *userdata);
+
+size_t scribe_pending(const struct scribe *s);
+uint64_t scribe_restarts(const struct scribe *s);
+uint64_t scribe_quarantined(const struct scribe *s); /* modules that killed a scribe */
+
+/* The process at work; -1: none at the moment. */
+pid_t scribe_pid(const struct scribe *s);
+
+/* How long a job may take; PROFD_SCRIBE_JOB_SECONDS unless set. */
+void scribe_set_job_limit(struct scribe *s, uint64_t limit_ns);
+
+/* The other end: the scribe process itself. Returns an exit status. */
+int scribe_main(int socket);

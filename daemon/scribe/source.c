@@ -1,0 +1,166 @@
+/*
+ * What was parsed stays open for the next job, for a snapshot of the same
+ * program comes along soon. Parsed debug information may be several times as
+ * large as what is asked of it and cannot be let go in parts, so beyond
+ * SOURCE_MAX_HEAP everything is closed; the cache of answers (cache.h) stays.
+ */
+#include "daemon/scribe/source.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <uthash.h>
+
+#include "profd/base.h"
+#include "profd/limits.h"
+#include "daemon/scribe/image.h"
+#include "daemon/scribe/kallsyms.h"
+
+#define SOURCE_MAX_HEAP (256ULL << 20)  /* bytes allocated */
+#define SOURCE_MAX_MAPPED (4ULL << 30) /* bytes of files mapped */
+
+struct source {
+	UT_hash_handle hh;
+	uint32_t id;
+	enum source_kind kind;
+	int fd;
+	uint64_t bytes;
+	bool opened;
+	int error; /* why it cannot be read; kept, so that it is tried once */
+	struct image *image;
+	struct kallsyms *kallsyms;
+};
+
+struct source_table {
+	struct source *sources; /* by id */
+	uint64_t mapped_bytes;
+};
+
+int source_table_new(struct source_table **ret_table)
+{
+	struct source_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	*ret_table = table;
+	return 0;
+}
+
+static void source_close(struct source_table *table, struct source *source)
+{
+	if (source->image)
+		table->mapped_bytes -= source->bytes;
+	image_close(source->image);
+	kallsyms_free(source->kallsyms);
+	source->image = NULL;
+	source->kallsyms = NULL;
+	source->opened = false;
+}
+
+static void source_free(struct source_table *table, struct source *source)
+{
+	source_close(table, source);
+	HASH_DEL(table->sources, source);
+	close(source->fd);
+	free(source);
+}
+
+void source_table_free(struct source_table *table)
+{
+	struct source *source, *next;
+
+	if (!table)
+		return;
+	HASH_ITER(hh, table->sources, source, next)
+	source_free(table, source);
+	free(table);
+}
+
+struct source *source_find(struct source_table *table, uint32_t id)
+{
+	struct source *source;
+
+	HASH_FIND(hh, table->sources, &id, sizeof(id), source);
+	return source;
+}
+
+void source_remove(struct source_table *table, uint32_t id)
+{
+	struct source *source = source_find(table, id);
+
+	if (source)
+		source_free(table, source);
+}
+
+int source_add(struct source_table *table, uint32_t id, enum source_kind kind, int fd)
+{
+	_cleanup_close_ int owned = fd;
+	struct source *source;
+	struct stat st;
+
+	source_remove(table, id);
+	if (HASH_COUNT(table->sources) >= PROFD_SCRIBE_MAX_MODULES)
+		return -ENOSPC;
+	source = calloc(1, sizeof(*source));
+	if (!source)
+		return -ENOMEM;
+	source->id = id;
+	source->kind = kind;
+	source->bytes = fstat(owned, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+	source->fd = take_fd(&owned);
+	HASH_ADD(hh, table->sources, id, sizeof(source->id), source);
+	return 0;
+}
+
+static void close_all(struct source_table *table)
+{
+	struct source *source, *next;
+
+	HASH_ITER(hh, table->sources, source, next)
+	source_close(table, source);
+	malloc_trim(0);
+}
+
+void source_table_trim(struct source_table *table)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	if (info.uordblks + info.hblkhd > SOURCE_MAX_HEAP || table->mapped_bytes > SOURCE_MAX_MAPPED)
+		close_all(table);
+}
+
+static void source_open(struct source_table *table, struct source *source)
+{
+	source_table_trim(table);
+	source->opened = true;
+	if (source->error < 0)
+		return;
+	switch (source->kind) {
+	case SOURCE_ELF:
+		source->error = image_open(source->fd, &source->image);
+		if (source->image)
+			table->mapped_bytes += source->bytes;
+		break;
+	case SOURCE_KALLSYMS:
+		source->error = kallsyms_new(source->fd, &source->kallsyms);
+		break;
+	}
+}
+
+int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
+		struct symbol *symbol, uint64_t *ret_vaddr)
+{
+	*ret_vaddr = offset;
+	if (!source->opened)
+		source_open(table, source);
+	if (source->error < 0)
+		return source->error;
+	if (source->kallsyms)
+		return kallsyms_find(source->kallsyms, offset, symbol);
+	if (!image_offset_to_vaddr(source->image, offset, ret_vaddr))
+		return -ENOENT;
+	return image_find(source->image, *ret_vaddr, lines, symbol);
+}

@@ -1,0 +1,37 @@
+/*
+ * Modules as the scribe knows them: a descriptor each, opened and parsed when
+ * an address in it is first asked about, let go when memory gets short.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/scribe/symbol.h"
+
+enum source_kind {
+	SOURCE_ELF,
+	SOURCE_KALLSYMS,
+};
+
+struct source;
+struct source_table;
+
+int source_table_new(struct source_table **ret_table);
+void source_table_free(struct source_table *table);
+
+/* Takes @fd over, also on failure. An id that is there already is replaced.
+ * Returns 0, -ENOSPC or -ENOMEM. */
+int source_add(struct source_table *table, uint32_t id, enum source_kind kind, int fd);
+void source_remove(struct source_table *table, uint32_t id);
+struct source *source_find(struct source_table *table, uint32_t id); /* NULL: not known */
+
+/* Names @offset: of the file, or for the kernel an address. *ret_vaddr: the
+ * file's own address for it, or @offset where that is not known; always set.
+ * Returns 0; -ENOENT: no name; other errors: the module cannot be read. */
+int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
+		struct symbol *symbol, uint64_t *ret_vaddr);
+
+/* Between jobs: closes what is open if too much memory is held. */
+void source_table_trim(struct source_table *table);

@@ -1,0 +1,31 @@
+/*
+ * Every bound on what a peer, a target or a file can make profd do. One
+ * number, one name; where the bound is met, a counter says so.
+ */
+#pragma once
+
+/* A stack keeps its innermost frames; what lies beyond is cut and marked. */
+#define PROFD_MAX_FRAMES 127
+
+/* control socket */
+#define PROFD_MAX_PACKET (64 * 1024) /* bytes of one message */
+#define PROFD_MAX_PEERS 256	     /* connections at once */
+#define PROFD_MAX_REQUESTS 64	     /* snapshot requests under way at once */
+#define PROFD_MAX_COUNT 100000	     /* snapshots in one request */
+
+/* engine */
+#define PROFD_MAX_PROCESSES 32768
+#define PROFD_MAX_CLIENTS 4096
+#define PROFD_MAX_MODULES 16384
+#define PROFD_MAX_MAPPINGS 65536	/* executable mappings of one process */
+#define PROFD_MAX_WINDOW_STACKS 262144	/* distinct (stack, labels) of one window */
+#define PROFD_MAX_CFI_BYTES (64u << 20) /* .eh_frame copies kept in memory */
+#define PROFD_MAX_PATH 4096
+
+/* scribe */
+#define PROFD_SCRIBE_JOB_SECONDS 60 /* a job that takes longer is a hang */
+#define PROFD_SCRIBE_MAX_MODULES 4096
+
+/* trim */
+#define PROFD_TRIM_DEADLINE_MS 1000
+#define PROFD_TRIM_BUDGET_BYTES (1ULL << 30) /* free heap beyond which a trim is not asked for */

@@ -1,0 +1,40 @@
+/*
+ * Framing of the project's SEQPACKET sockets: one protobuf message a packet,
+ * at most PROFD_MAX_PACKET bytes, with at most CONTROL_MAX_FDS descriptors.
+ * Knows the envelope, not the verbs.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#define CONTROL_MAX_FDS 4
+
+struct control_packet {
+	uint8_t *bytes; /* malloc'd */
+	size_t n_bytes;
+	int fds[CONTROL_MAX_FDS]; /* -1: none; close-on-exec */
+	size_t n_fds;
+};
+
+/* Sends @message with @fds (which stay the caller's). Returns 0 or -errno:
+ * -EAGAIN: the peer does not read; -EMSGSIZE: too large; -EPIPE: it left. */
+int control_send(int socket, const ProtobufCMessage *message, const int *fds, size_t n_fds);
+
+/* Receives one packet. Returns 0; -EAGAIN: nothing there; -ECONNRESET: end of
+ * file; -EMSGSIZE, -EBADMSG: too large or truncated (nothing is kept, passed
+ * descriptors are closed). @flags: MSG_DONTWAIT or 0. */
+int control_recv(int socket, int flags, struct control_packet *ret_packet);
+void control_packet_done(struct control_packet *packet); /* closes what was not taken */
+
+/* Connects to the socket at @path. Returns the descriptor or -errno. */
+int control_connect(const char *path);
+
+/* The socket's path: @given, else $PROFD_SOCKET, else /run/profd/profd.sock. */
+const char *control_path(const char *given);
+
+/* The preload client's Attach, written out by hand, for it has no protobuf-c.
+ * Returns the number of bytes; @size >= 16. (proto/attach.c, libc only) */
+size_t control_attach_encode(uint32_t table_version, uint8_t *ret, size_t size);

@@ -1,0 +1,63 @@
+/*
+ * Reading another process's heap table (layout: profd/heap_table.h).
+ *
+ * Everything is taken with pread() into memory of our own and checked there:
+ * the writer may cut, punch or scribble over the table while it is being read,
+ * and the worst that follows is a wrong number in that process's own profile.
+ * No mapping, hence no SIGBUS.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "profd/heap_table.h"
+
+struct heap_copy_module {
+	char *path; /* valid UTF-8, no control characters */
+	uint64_t bias;
+	unsigned n_segments;
+	struct heap_segment segments[HEAP_SEGMENT_N];
+	unsigned build_id_bytes;
+	uint8_t build_id[HEAP_BUILD_ID_MAX];
+};
+
+struct heap_copy_bucket {
+	uint32_t first_frame; /* index into frames */
+	uint16_t n_frames;
+	uint8_t kind;	      /* enum heap_kind */
+	uint8_t flags;	      /* enum heap_stack_flag */
+	uint64_t size_class;
+	int64_t alloc_objects, alloc_bytes; /* whole units, rounded */
+	int64_t inuse_objects, inuse_bytes;
+};
+
+/* A checked copy: every index in it is in range. */
+struct heap_copy {
+	struct heap_header header;
+	struct heap_copy_module *modules;
+	size_t n_modules;
+	uint64_t *frames; /* HEAP_FRAME; modules are in range or HEAP_NO_MODULE */
+	size_t n_frames;
+	struct heap_copy_bucket *buckets;
+	size_t n_buckets;
+};
+
+/*
+ * Checks that @fd is a heap table that this build can read.
+ * Returns 0; -EPROTONOSUPPORT: another version (*ret_version says which);
+ * -EBADMSG: not a table; -EPERM: it can still be truncated (seals missing).
+ */
+int heap_table_check(int fd, uint32_t *ret_version);
+
+/* Copies and checks the whole table. Returns 0, -EBADMSG or -ENOMEM. */
+int heap_table_copy(int fd, struct heap_copy **ret_copy);
+void heap_copy_free(struct heap_copy *copy);
+
+/* Copies the header alone. Returns 0 or -EBADMSG. */
+int heap_table_header(int fd, struct heap_header *ret_header);
+
+/* Writes the request and wakes the client; *ret_seq identifies the answer.
+ * Returns 0 or -errno. */
+int heap_table_request(int fd, enum heap_verb verb, uint64_t budget_bytes, uint32_t *ret_seq);

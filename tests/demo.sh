@@ -1,0 +1,101 @@
+#!/bin/bash
+# `make demo`: the main job, on two programs that know nothing of profd. One is
+# ours, in C++, and leaks at a known line; the other is the system's python3.
+# Leaves the profiles, and nothing else.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+BUILD=$(cd "$root" && readlink -f "${BUILD:-build}")
+profctl=$BUILD/profctl
+out=$BUILD/demo
+python=/usr/bin/python3
+T=$(mktemp -d /tmp/profd-demo.XXXXXX)
+pids=()
+
+bold=; plain=
+[ -t 1 ] && { bold=$(printf '\033[1m'); plain=$(printf '\033[0m'); }
+step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+shown() { printf '  $ %s\n' "$*"; }
+indent() { cut -c1-78 | sed 's/^/  /'; }
+
+cleanup()
+{
+	local status=$?
+	trap - EXIT
+	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+	for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+	if [ $status -ne 0 ]; then
+		echo "demo: did not work; profd said:" >&2
+		tail -5 "$T/profd.log" >&2 || true
+	fi
+	rm -rf "$T"
+	exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+wait_for()
+{
+	for _ in $(seq 100); do
+		"$@" >/dev/null 2>&1 && return
+		sleep 0.1
+	done
+	return 1
+}
+attached() { [ "$("$profctl" --json list | grep -c '"attached": *true')" -ge 2 ]; }
+
+rm -rf "$out"
+mkdir -p "$out" "$T/run" "$T/state"
+export PROFD_SOCKET=$T/run/profd.sock
+
+step "1. The daemon"
+shown "profd --foreground &"
+"$BUILD/profd" --foreground --runtime-dir "$T/run" --state-dir "$T/state" --rotate 0 \
+	>"$T/profd.log" 2>&1 &
+pids+=($!)
+wait_for "$profctl" status
+"$profctl" status | head -2 | indent
+
+step "2. Two programs, not changed, not rebuilt, under the client"
+shown "LD_PRELOAD=libprofd.so ./leak &"
+LD_PRELOAD=$BUILD/libprofd.so "$BUILD/fixtures/leak" 60 >/dev/null &
+pids+=($!)
+leak=$!
+shown "PYTHONMALLOC=malloc LD_PRELOAD=libprofd.so python3 grow.py &"
+PYTHONMALLOC=malloc LD_PRELOAD=$BUILD/libprofd.so "$python" "$root/tests/fixtures/grow.py" &
+pids+=($!)
+grow=$!
+wait_for attached
+"$profctl" list | indent
+
+step "3. Five heap snapshots of each, two seconds apart"
+shown "profctl snapshot --every 2s --count 5 --output $(basename "$out")"
+"$profctl" snapshot --verbose --every 2s --count 5 --output "$out" >"$T/files" 2>"$T/trims"
+sed 's|.*/|  |' "$T/files"
+
+step "Before each, the program gave its free memory back, so that its RSS and"
+echo "its bytes in use can be compared:"
+sed 's/^profctl: //' "$T/trims" | indent
+
+# show PID TITLE: what grew in its files between first and last.
+show()
+{
+	local first last
+
+	first=$(grep "_$1_" "$T/files" | head -1)
+	last=$(grep "_$1_" "$T/files" | tail -1)
+	step "$2"
+	shown "profctl top LAST --base FIRST"
+	"$profctl" top "$last" --base "$first" | head -"$3" | indent
+	commands+=("go tool pprof -base ${first#"$root"/} \\
+      ${last#"$root"/}")
+}
+commands=()
+show "$leak" "4. What grew in leak" 16
+line=$(grep -n '// LEAK' "$root/tests/fixtures/leak.cc" | cut -d: -f1)
+echo "  The leak is in tests/fixtures/leak.cc, line $line:"
+sed -n "${line}p" "$root/tests/fixtures/leak.cc" | sed 's/^[[:space:]]*/      /'
+show "$grow" "5. What grew in python3" 16
+
+step "The same files in Go's tool (it needs neither the programs nor profd):"
+for command in "${commands[@]}"; do echo "  $command"; done
+printf '\nThe files are in %s. Next: README.md.\n' "${out#"$root"/}"

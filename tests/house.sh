@@ -1,0 +1,153 @@
+#!/bin/bash
+# What the house promises about its own shape, each a check by name:
+#
+#   includes   rooms include only what lies below them
+#   homes      each heavy library is known in one room
+#   preload    libprofd.so needs libc only, and exports its list and no more
+#   silence    only main, engine, control and profctl print
+#   form       files and lines of a size to be read
+#   warnings   clang has nothing to say (gcc has said it while building)
+#
+#   tests/house.sh list    the checks' names
+#   tests/house.sh NAME    exits with 0, with 1 after saying what is wrong, or 77
+set -euo pipefail
+cd "$(dirname "$0")/.."
+BUILD=${BUILD:-build}
+
+bad=0
+complain() { echo "$*"; bad=1; }
+
+sources() { find "$@" -name '*.[ch]' 2>/dev/null | sort; }
+
+# Rooms that @1, a directory, may include, besides itself.
+below()
+{
+	case "$1" in
+	include/profd) echo profd ;;
+	proto) echo profd ;;
+	client/*) echo profd proto ;;
+	daemon/keeper) echo profd proto ;;
+	daemon/proc) echo profd proto daemon/keeper ;;
+	# The shapes that everything meets in: they know modules and nothing else.
+	daemon/profile) echo profd proto daemon/proc ;;
+	# These three never include one another: the engine joins them.
+	daemon/cpu | daemon/heap | daemon/stack)
+		echo profd proto daemon/keeper daemon/proc daemon/profile ;;
+	daemon/scribe | daemon/store) echo profd proto daemon/keeper daemon/proc daemon/profile ;;
+	daemon/control) echo profd proto daemon/{keeper,proc,cpu,heap,stack,profile,scribe,store} ;;
+	daemon) echo profd proto daemon/{keeper,proc,cpu,heap,stack,profile,scribe,store,control} ;;
+	*) echo "house.sh: $1: a room that nobody has told of" >&2; exit 1 ;;
+	esac
+}
+
+check_includes()
+{
+	local file room allowed header from
+
+	for file in $(sources include proto client daemon); do
+		room=$(dirname "$file")
+		allowed=" ${room#include/} $(below "$room") "
+		while read -r header; do
+			from=$(dirname "$header")
+			case "$header" in
+			*../*) complain "$file: \"$header\": never ../" ;;
+			esac
+			case "$allowed" in
+			*" $from "*) ;;
+			*) complain "$file: \"$header\": $room does not stand above $from" ;;
+			esac
+		done < <(sed -n 's/^#[ \t]*include[ \t]*"\([^"]*\)".*/\1/p' "$file")
+	done
+}
+
+# lives HEADER-REGEX PATH-REGEX
+lives()
+{
+	local hits
+
+	hits=$(sources include proto client daemon | xargs grep -HE "^#[[:space:]]*include[[:space:]]*<($1)" |
+		grep -vE "^($2)" || true)
+	[ -z "$hits" ] || complain "$hits"
+}
+
+check_homes()
+{
+	lives 'perfmon/' 'daemon/cpu/'
+	lives 'libunwind' 'daemon/stack/'
+	lives 'protobuf-c/' 'proto/'
+	lives 'zlib\.h' 'proto/'
+	lives 'systemd/' 'daemon/'
+	lives 'elfutils/|libelf|gelf|dwarf\.h' 'daemon/scribe/'
+	lives 'libiberty|demangle\.h' 'daemon/scribe/'
+	lives 'seccomp\.h' 'daemon/(scribe|keeper)/'
+	lives 'ini\.h' 'daemon/config\.c'
+	lives 'jansson\.h' 'client/(profctl|http|push)/'
+	lives 'microhttpd' 'client/http/'
+	lives 'curl/' 'client/push/'
+	lives 'ut(hash|list|array|string)\.h' '(daemon|proto|client/(profctl|http|push))/'
+	# What the client is made of has to do with libc's headers alone.
+	local hits
+	hits=$(grep -nE '^#[[:space:]]*include[[:space:]]*<(perfmon/|libunwind|protobuf-c|zlib|systemd/|elfutils|libelf|gelf|ini\.h|jansson|ut(hash|list|array|string))' \
+		client/preload/* proto/cfi* proto/attach* 2>/dev/null || true)
+	[ -z "$hits" ] || complain "$hits"
+}
+
+exported='aligned_alloc calloc free malloc memalign posix_memalign pvalloc realloc reallocarray valloc'
+
+check_preload()
+{
+	local library=$BUILD/libprofd.so needed symbols flags
+
+	needed=$(readelf -dW "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+		grep -vE '^(libc\.so\.6|ld-linux-x86-64\.so\.2)$' || true)
+	[ -z "$needed" ] || complain "libprofd.so needs more than libc:" $needed
+	symbols=$(nm -D --defined-only "$library" | awk '$2 ~ /[A-Z]/ && $2 != "A" {sub(/@.*/, "", $3); print $3}' |
+		sort -u | xargs)
+	[ "$symbols" = "$exported" ] || complain "libprofd.so exports: $symbols; its list: $exported"
+	flags=$(readelf -dlW "$library")
+	grep -q 'TEXTREL' <<<"$flags" && complain "libprofd.so has text relocations"
+	grep -q 'GNU_STACK.*E ' <<<"$flags" && complain "libprofd.so wants an executable stack"
+	# __tls_get_addr can allocate: inside malloc it must not be called.
+	nm -D --undefined-only "$library" | grep -q '__tls_get_addr' &&
+		complain "libprofd.so calls __tls_get_addr: some variable is not initial-exec"
+	return 0
+}
+
+check_silence()
+{
+	local hits
+
+	hits=$(sources proto client/preload daemon/{keeper,proc,cpu,heap,stack,profile,scribe,store} |
+		xargs grep -nE '\b(v?printf|puts|putchar|perror|syslog|sd_journal_[a-z]+|warnx?|errx?)\(|\bv?fprintf\(std(out|err)' |
+		grep -vE '^[^:]*:[0-9]+:[[:space:]]*(/?\*|//)' || true)
+	[ -z "$hits" ] || complain "$hits"
+}
+
+check_form()
+{
+	local hits
+
+	hits=$(sources include proto client daemon | xargs wc -l | awk '$2 != "total" && $1 > 450')
+	[ -z "$hits" ] || complain "more than 450 lines:" "$hits"
+	hits=$(sources include proto client daemon | xargs awk '
+		{ n = 0; for (i = 1; i <= length($0); i++) n = substr($0, i, 1) == "\t" ? n + 8 - n % 8 : n + 1
+		  if (n > 100) print FILENAME ":" FNR ": " n " columns" }')
+	[ -z "$hits" ] || complain "$hits"
+	hits=$(sources include proto client daemon | xargs grep -nE '[[:space:]]+$' | head -5 || true)
+	[ -z "$hits" ] || complain "white space at the end of a line:" "$hits"
+	hits=$(sources include proto client daemon | grep '\.h$' | xargs grep -L '^#pragma once' || true)
+	[ -z "$hits" ] || complain "no #pragma once:" "$hits"
+}
+
+check_warnings()
+{
+	command -v clang >/dev/null || { echo "there is no clang here (tests/deps.sh install dev)"; exit 77; }
+	${MAKE:-make} --no-print-directory BUILD="$BUILD" clang-warnings || bad=1
+}
+
+case "${1:-}" in
+list) echo includes homes preload silence form warnings ;;
+includes | homes | preload | silence | form | warnings) "check_$1" ;;
+*) echo "usage: house.sh list|includes|homes|preload|silence|form|warnings" >&2; exit 2 ;;
+esac
+exit $bad

@@ -1,0 +1,59 @@
+#!/bin/bash
+# Proves the shipped unit in a real systemd: `make install`, `systemctl start
+# profd` reports ready, a program with the client is seen and profiled, by root
+# and by nobody else's files, and stopping is clean.
+. "$(dirname "$0")/../lib.sh"
+need_root
+ns=$T/ns
+systemd_ns=$root/tests/systemd-ns
+
+status=0
+"$systemd_ns" start "$ns" "$root" "$BUILD" 2>"$T/start.err" || status=$?
+cat "$T/start.err"
+[ $status = 77 ] && skip "no systemd in namespaces here: $(tail -1 "$T/start.err")"
+[ $status = 0 ] || fail "systemd did not start"
+at_exit+=("'$systemd_ns' stop '$ns'")
+inside() { "$systemd_ns" run "$ns" -- "$@"; }
+journal() { inside journalctl --no-pager -u profd | tail -30 >&2; }
+
+inside make -C "$root" BUILD="$BUILD" PREFIX=/usr install >"$T/install.log" 2>&1 ||
+	{ cat "$T/install.log"; fail "make install"; }
+inside systemd-analyze verify profd.service || fail "systemd finds fault with the unit"
+inside systemd-sysusers profd.conf || fail "sysusers"
+inside systemd-tmpfiles --create profd.conf || fail "tmpfiles"
+inside getent group profd >/dev/null || fail "no group profd"
+inside systemctl daemon-reload
+inside systemctl start profd || { journal; fail "systemctl start profd"; }
+[ "$(inside systemctl is-active profd)" = active ] || { journal; fail "not active"; }
+[ "$(inside systemctl show -p Type --value profd)" = notify ] || fail "not Type=notify"
+[ "$(inside stat -c '%a %U' /var/lib/profd)" = "750 root" ] || fail "/var/lib/profd's mode"
+inside profctl status >"$T/status" || { journal; fail "profctl status"; }
+head -3 "$T/status"
+grep -Eq '^cpu +[a-z-]+.* at [0-9]+ Hz' "$T/status" || { cat "$T/status"; journal; fail "no CPU sampling"; }
+
+inside systemd-run --quiet --unit leaky -p DynamicUser=no \
+	--setenv=LD_PRELOAD=/usr/lib/profd/libprofd.so "$fixtures/leak" 100 || fail "systemd-run"
+listed() { inside profctl --json list | grep -q '"comm": *"leak"'; }
+wait_for 10 listed || { journal; fail "the client did not attach"; }
+inside profctl list
+inside profctl --json list | grep -q '"unit": *"leaky.service"' || fail "its unit is not known"
+sleep 1
+heap=$(inside profctl snapshot --unit leaky.service) || { journal; fail "snapshot"; }
+cpu=$(inside profctl snapshot --type cpu --seconds 2s) || { journal; fail "CPU snapshot"; }
+for file in $heap $cpu; do
+	inside cat "$file" >"$T/$(basename "$file")" || fail "no file $file"
+	[[ $file == /var/lib/profd/* ]] || fail "stored elsewhere: $file"
+done
+valid "$T"/*.pb.gz
+raw "$T"/heap_*.pb.gz inuse_space leak=open_session
+eval "$(raw "$T"/heap_*.pb.gz inuse_space leak=open_session)"
+is "$leak > 0.5 * $total > 0" || fail "no symbols under the unit's protection"
+eval "$(raw "$T"/cpu_*.pb.gz samples kernel='_(syscall|idle|sys)|do_')"
+is "$total > 0" || fail "an empty CPU profile"
+figure "security: $(inside systemd-analyze security --no-pager profd | tail -1 | sed 's/^[^ ]* *//')"
+
+inside systemctl stop profd
+[ "$(inside systemctl show -p Result --value profd)" = success ] || { journal; fail "stopping was not clean"; }
+inside systemctl --failed --no-legend | grep -v '^$' && fail "something failed"
+inside test -e /run/profd/profd.sock && fail "the socket was left behind"
+exit 0

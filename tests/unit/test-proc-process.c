@@ -1,0 +1,730 @@
+/*
+ * The process table: what records make of it, what /proc tells, whose file is
+ * opened; and the texts of /proc that a process has a hand in.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#include "daemon/proc/identity.h"
+#include "daemon/proc/maps.h"
+#include "daemon/proc/process.h"
+#include "profd/base.h"
+#include "profd/limits.h"
+
+/* Pids that no process can have: above the kernel's largest pid_max. */
+#define PID 5000000
+#define CHILD 5000001
+#define SECOND NSEC_PER_SEC
+
+static struct keeper *keeper;
+static struct module_table *modules;
+static struct process_table *table;
+
+static int setup(void **state)
+{
+	int rc = keeper_new_local(&keeper);
+
+	if (rc == 0)
+		rc = module_table_new(&modules);
+	if (rc == 0)
+		rc = process_table_new(keeper, modules, &table);
+	return rc;
+}
+
+static int teardown(void **state)
+{
+	process_table_free(table);
+	module_table_free(modules);
+	keeper_free(keeper);
+	return 0;
+}
+
+static void map(pid_t pid, uint64_t start, uint64_t end, const char *path)
+{
+	struct process_mmap m = {
+		.pid = pid,
+		.start = start,
+		.bytes = end - start,
+		.file_offset = 0x10000,
+		.path = path,
+		.key = { .dev = 1, .inode = (ino_t)path[1] },
+		.executable = true,
+	};
+
+	process_on_mmap(table, &m);
+}
+
+static void unmap(pid_t pid, uint64_t start, uint64_t end)
+{
+	struct process_mmap m = {
+		.pid = pid, .start = start, .bytes = end - start, .path = "", .executable = false
+	};
+
+	process_on_mmap(table, &m);
+}
+
+static void check_map(size_t i, uint64_t start, uint64_t end, uint64_t offset, const char *path)
+{
+	const struct process *p = process_peek(table, PID);
+
+	assert_true(i < p->n_maps);
+	assert_int_equal(p->maps[i].start, start);
+	assert_int_equal(p->maps[i].end, end);
+	assert_int_equal(p->maps[i].file_offset, offset);
+	assert_string_equal(p->maps[i].module->path, path);
+}
+
+/* ---- mappings */
+
+static void test_new_mapping_cuts_the_old(void **state)
+{
+	process_on_comm(table, PID, PID, "x", true, 1);
+	map(PID, 0x1000, 0x9000, "/a");
+	map(PID, 0x3000, 0x4000, "/b"); /* a hole in the middle */
+	check_map(0, 0x1000, 0x3000, 0x10000, "/a");
+	check_map(1, 0x3000, 0x4000, 0x10000, "/b");
+	check_map(2, 0x4000, 0x9000, 0x13000, "/a");
+	map(PID, 0x2000, 0x5000, "/c"); /* an end, a whole, a start */
+	check_map(0, 0x1000, 0x2000, 0x10000, "/a");
+	check_map(1, 0x2000, 0x5000, 0x10000, "/c");
+	check_map(2, 0x5000, 0x9000, 0x14000, "/a");
+	unmap(PID, 0x1000, 0x9000);
+	assert_int_equal(process_peek(table, PID)->n_maps, 0);
+}
+
+static void test_find_map_knows_the_bounds(void **state)
+{
+	const struct process *p;
+
+	process_on_comm(table, PID, PID, "x", true, 1);
+	map(PID, 0x5000, 0x6000, "/b");
+	map(PID, 0x1000, 0x2000, "/a");
+	p = process_peek(table, PID);
+	assert_null(process_find_map(p, 0xfff));
+	assert_ptr_equal(process_find_map(p, 0x1000), &p->maps[0]);
+	assert_ptr_equal(process_find_map(p, 0x1fff), &p->maps[0]);
+	assert_null(process_find_map(p, 0x2000));
+	assert_ptr_equal(process_find_map(p, 0x5fff), &p->maps[1]);
+	assert_null(process_find_map(p, UINT64_MAX));
+}
+
+static void test_code_without_a_file_is_one_module(void **state)
+{
+	process_on_comm(table, PID, PID, "node", true, 1);
+	map(PID, 0x1000, 0x2000, "//anon");
+	map(PID, 0x3000, 0x4000, "/dev/zero (deleted)");
+	map(PID, 0x2000, 0x3000, "");
+	check_map(0, 0x1000, 0x4000, 0x1000, "[jit]"); /* offsets are addresses */
+	assert_int_equal(process_peek(table, PID)->n_maps, 1);
+	assert_int_equal(process_peek(table, PID)->maps[0].module->pid, PID);
+	map(PID, 0x7fff00000000, 0x7fff00002000, "[vdso]");
+	check_map(1, 0x7fff00000000, 0x7fff00002000, 0, "[vdso]");
+	map(PID, 0xffffffffff600000, 0xffffffffff601000, "[vsyscall]");
+	assert_int_equal(process_peek(table, PID)->n_maps, 2);
+}
+
+static void test_mappings_have_a_limit(void **state)
+{
+	process_on_comm(table, PID, PID, "x", true, 1);
+	for (uint64_t i = 0; i <= PROFD_MAX_MAPPINGS; i++)
+		map(PID, i * 0x2000, i * 0x2000 + 0x1000, "/a");
+	assert_int_equal(process_peek(table, PID)->n_maps, PROFD_MAX_MAPPINGS);
+	assert_int_equal(process_table_refused(table), 1);
+}
+
+/* ---- records */
+
+static void test_fork_copies_and_exec_clears(void **state)
+{
+	process_on_comm(table, PID, PID, "parent", true, 1);
+	map(PID, 0x1000, 0x2000, "/a");
+	process_on_fork(table, CHILD, PID, 2);
+	assert_string_equal(process_peek(table, CHILD)->comm, "parent");
+	assert_int_equal(process_peek(table, CHILD)->n_maps, 1);
+
+	process_on_comm(table, CHILD, CHILD, "child", true, 3);
+	assert_int_equal(process_peek(table, CHILD)->n_maps, 0);
+	assert_true(process_peek(table, CHILD)->maps_known);
+	map(CHILD, 0x5000, 0x6000, "/b");
+	assert_int_equal(process_peek(table, CHILD)->n_maps, 1);
+	assert_int_equal(process_peek(table, PID)->n_maps, 1);
+	assert_string_equal(process_peek(table, PID)->comm, "parent");
+	assert_ptr_equal(process_get(table, CHILD), process_peek(table, CHILD));
+}
+
+static void test_fork_replaces_who_had_the_pid(void **state)
+{
+	process_on_comm(table, PID, PID, "parent", true, 1);
+	process_on_comm(table, CHILD, CHILD, "old", true, 1);
+	map(CHILD, 0x5000, 0x6000, "/b");
+	process_on_exit(table, CHILD, CHILD, 2);
+	process_on_fork(table, CHILD, PID, 3);
+	assert_int_equal(process_peek(table, CHILD)->exited_ns, 0);
+	assert_string_equal(process_peek(table, CHILD)->comm, "parent");
+	assert_int_equal(process_peek(table, CHILD)->n_maps, 0);
+	process_reap(table, 10);
+	assert_non_null(process_peek(table, CHILD));
+}
+
+static void test_threads_have_names_of_their_own(void **state)
+{
+	process_on_comm(table, PID, PID, "server", true, 1);
+	process_on_fork(table, PID, PID, 2); /* a thread */
+	assert_string_equal(process_thread_name(table, PID, PID + 1), "server");
+	process_on_comm(table, PID, PID + 1, "worker", false, 3);
+	assert_string_equal(process_thread_name(table, PID, PID + 1), "worker");
+	assert_string_equal(process_peek(table, PID)->comm, "server");
+	process_on_exit(table, PID, PID + 1, 4);
+	assert_int_equal(process_peek(table, PID)->exited_ns, 0);
+	assert_string_equal(process_thread_name(table, PID, PID + 1), "server");
+	process_on_comm(table, PID, PID, "renamed", false, 5);
+	assert_string_equal(process_thread_name(table, PID, PID), "renamed");
+	assert_string_equal(process_thread_name(table, CHILD, CHILD), "");
+}
+
+static void test_exited_process_stays_until_it_is_reaped(void **state)
+{
+	process_on_comm(table, PID, PID, "x", true, 1);
+	process_on_exit(table, PID, PID, 5 * SECOND);
+	assert_non_null(process_get(table, PID));
+	process_reap(table, 5 * SECOND);
+	assert_non_null(process_get(table, PID));
+	process_reap(table, 5 * SECOND + 1);
+	assert_null(process_get(table, PID));
+	assert_int_equal(process_count(table), 0);
+}
+
+static void test_exec_by_another_thread_revives(void **state)
+{
+	process_on_comm(table, PID, PID, "x", true, 1);
+	process_on_exit(table, PID, PID, 2); /* the leader makes way */
+	process_on_comm(table, PID, PID, "y", true, 3);
+	process_reap(table, 10);
+	assert_string_equal(process_peek(table, PID)->comm, "y");
+}
+
+static void test_full_table_evicts_the_exited(void **state)
+{
+	for (int i = 0; i < PROFD_MAX_PROCESSES; i++)
+		process_on_comm(table, PID + i, PID + i, "x", true, 1);
+	process_on_comm(table, PID - 1, PID - 1, "x", true, 2);
+	assert_null(process_peek(table, PID - 1));
+	assert_int_equal(process_table_refused(table), 1);
+	process_on_exit(table, PID + 7, PID + 7, 3);
+	process_on_comm(table, PID - 1, PID - 1, "x", true, 4);
+	assert_non_null(process_peek(table, PID - 1));
+	assert_null(process_peek(table, PID + 7));
+	/* None of them exists: after losses that is noticed. */
+	process_distrust(table);
+	process_reap(table, 5);
+	process_reap(table, 6);
+	assert_int_equal(process_count(table), 0);
+}
+
+static void test_pids_that_are_none(void **state)
+{
+	process_on_comm(table, 0, 0, "x", true, 1);
+	process_on_comm(table, -1, -1, "x", true, 1);
+	assert_int_equal(process_count(table), 0);
+	assert_null(process_get(table, 0));
+	assert_null(process_get(table, -1));
+	assert_null(process_get(table, PID)); /* no such process */
+	assert_int_equal(process_count(table), 0);
+}
+
+/* ---- /proc */
+
+static int some_function(void)
+{
+	return 42;
+}
+
+static void test_own_process_is_read_from_proc(void **state)
+{
+	struct process *p = process_get(table, getpid());
+	const struct process_map *m;
+	uint64_t ticks, rss;
+	uid_t uid;
+	char comm[PROCESS_COMM_BYTES], exe[PATH_MAX] = { 0 };
+
+	assert_non_null(p);
+	m = process_find_map(p, (uintptr_t)some_function);
+	assert_non_null(m);
+	assert_true(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
+	assert_string_equal(m->module->path, exe);
+	assert_int_equal(some_function(), 42);
+	assert_int_equal(process_read_start(keeper, getpid(), &ticks), 0);
+	assert_int_equal(p->start_ticks, ticks);
+	assert_int_equal(process_read_comm(keeper, getpid(), comm), 0);
+	assert_string_equal(p->comm, comm);
+	assert_int_equal(process_read_uid(keeper, getpid(), &uid), 0);
+	assert_int_equal(uid, getuid());
+	assert_int_equal(process_read_rss(keeper, getpid(), &rss), 0);
+	assert_true(rss > 100000);
+	assert_int_equal(process_read_start(keeper, PID, &ticks), -ENOENT);
+}
+
+static void test_own_module_opens_and_offsets_agree(void **state)
+{
+	struct process *p = process_get(table, getpid());
+	uint64_t address = (uintptr_t)some_function, offset;
+	const struct process_map *m = process_find_map(p, address);
+	struct module *module = process_open_module(table, p, m);
+	uint8_t bytes[16];
+
+	assert_true(module->fd >= 0);
+	assert_ptr_equal(process_open_module(table, p, m), module);
+	offset = address - m->start + m->file_offset;
+	assert_int_equal(pread(module->fd, bytes, sizeof(bytes), (off_t)offset), sizeof(bytes));
+	assert_memory_equal(bytes, (const void *)some_function, sizeof(bytes));
+	assert_true(module->n_places >= 1);
+}
+
+static void test_scan_finds_this_process(void **state)
+{
+	assert_true(process_scan(table) >= 1);
+	assert_non_null(process_peek(table, getpid()));
+	assert_true(process_peek(table, getpid())->n_maps > 2);
+}
+
+static void test_lost_records_make_maps_be_read_again(void **state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct process *p = process_get(table, getpid());
+	void *code = mmap(NULL, page, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(code != MAP_FAILED);
+	assert_null(process_find_map(process_get(table, getpid()), (uintptr_t)code));
+	process_distrust(table);
+	p = process_get(table, getpid());
+	assert_non_null(process_find_map(p, (uintptr_t)code));
+	assert_int_equal(process_find_map(p, (uintptr_t)code)->module->kind, MODULE_JIT);
+	munmap(code, page);
+}
+
+/* A child in state "main() has called pthread_exit(), a thread goes on". */
+static void *outlive(void *arg)
+{
+	prctl(PR_SET_NAME, "outliver");
+	if (write(*(int *)arg, "x", 1) == 1)
+		pause();
+	return NULL;
+}
+
+static pid_t start_leaderless(void)
+{
+	int pipe_fds[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		pthread_t thread;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pthread_create(&thread, NULL, outlive, &pipe_fds[1]);
+		pthread_exit(NULL);
+	}
+	assert_int_equal(read(pipe_fds[0], &byte, 1), 1);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	return pid;
+}
+
+static void test_process_outlives_its_first_thread(void **state)
+{
+	pid_t pid = start_leaderless();
+
+	process_on_comm(table, pid, pid, "x", true, 1);
+	process_on_exit(table, pid, pid, 2);
+	process_reap(table, 3);
+	assert_non_null(process_peek(table, pid));
+	assert_int_equal(process_peek(table, pid)->exited_ns, 0);
+
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	process_on_exit(table, pid, pid + 1, 4); /* the thread's */
+	process_reap(table, 5);
+	assert_null(process_peek(table, pid));
+}
+
+/* ---- files */
+
+static char dir[] = "/tmp/test-proc-XXXXXX";
+static char copy_path[64], other_path[64];
+
+static void copy_file(const char *from, const char *to)
+{
+	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	char buffer[65536];
+	ssize_t n;
+
+	assert_true(in >= 0 && out >= 0);
+	while ((n = read(in, buffer, sizeof(buffer))) > 0)
+		assert_int_equal(write(out, buffer, (size_t)n), n);
+}
+
+static int setup_files(void **state)
+{
+	strcpy(dir, "/tmp/test-proc-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(copy_path, sizeof(copy_path), "%s/sleep", dir);
+	snprintf(other_path, sizeof(other_path), "%s/other", dir);
+	copy_file("/bin/sleep", copy_path);
+	copy_file("/bin/true", other_path);
+	return setup(state);
+}
+
+static int teardown_files(void **state)
+{
+	unlink(copy_path);
+	unlink(other_path);
+	rmdir(dir);
+	return teardown(state);
+}
+
+/* Runs the copy of sleep; returns when it has been exec'd. */
+static pid_t start_copy(void)
+{
+	int pipe_fds[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(copy_path, "sleep", "60", NULL);
+		_exit(1);
+	}
+	close(pipe_fds[1]);
+	assert_int_equal(read(pipe_fds[0], &byte, 1), 0); /* closed by the exec */
+	close(pipe_fds[0]);
+	return pid;
+}
+
+static void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static const struct process_map *find_copy(const struct process *p)
+{
+	for (size_t i = 0; i < p->n_maps; i++)
+		if (strcmp(p->maps[i].module->path, copy_path) == 0)
+			return &p->maps[i];
+	fail_msg("%s is not mapped", copy_path);
+	return NULL;
+}
+
+static void test_file_of_a_process_that_has_gone_opens_by_path(void **state)
+{
+	pid_t pid = start_copy();
+	struct process *p = process_get(table, pid);
+
+	assert_non_null(p);
+	stop(pid);
+	assert_true(process_open_module(table, p, find_copy(p))->fd >= 0);
+}
+
+static void test_another_file_at_the_path_is_not_opened(void **state)
+{
+	pid_t pid = start_copy();
+	struct process *p = process_get(table, pid);
+	struct module *m;
+
+	stop(pid);
+	assert_int_equal(rename(other_path, copy_path), 0);
+	m = process_open_module(table, p, find_copy(p));
+	assert_int_equal(m->fd, -1);
+	assert_int_equal(m->error, -ESTALE);
+}
+
+/* map_files leads to the deleted file itself, where we may follow it. */
+static void test_deleted_file_opens_while_it_is_mapped(void **state)
+{
+	pid_t pid = start_copy();
+	struct process *p = process_get(table, pid);
+	struct module *m;
+
+	assert_int_equal(unlink(copy_path), 0);
+	m = process_open_module(table, p, find_copy(p));
+	stop(pid);
+	if (geteuid() != 0) {
+		print_message("SKIPPED: map_files needs root or CAP_CHECKPOINT_RESTORE\n");
+		skip();
+	}
+	assert_true(m->fd >= 0);
+}
+
+static void test_file_is_tried_again_through_another_process(void **state)
+{
+	struct module_key key = { .dev = 1, .inode = 2 };
+	struct process_mmap mmap = { .path = copy_path, .executable = true, .bytes = 0x1000 };
+	struct module *m = module_get_file(modules, copy_path, &key);
+	const struct process *p;
+
+	mmap.key = key;
+	for (pid_t pid = PID; pid < PID + 8; pid++) {
+		process_on_comm(table, pid, pid, "x", true, 1);
+		mmap.pid = pid;
+		process_on_mmap(table, &mmap);
+		p = process_peek(table, pid);
+		assert_ptr_equal(process_open_module(table, (struct process *)p, &p->maps[0]), m);
+		process_open_module(table, (struct process *)p, &p->maps[0]);
+	}
+	assert_int_equal(m->attempts, 4); /* once a process, and not for ever */
+}
+
+static void test_alias_gives_way_in_the_mappings(void **state)
+{
+	pid_t pid = start_copy();
+	struct process *p = process_get(table, pid), *own;
+	const struct process_map *m = find_copy(p);
+	struct module *alias = m->module, *elder, *found;
+	struct module_key key;
+
+	/* The same file, known by its build-id before. */
+	found = process_open_module(table, p, m);
+	if (found->build_id_bytes == 0) {
+		stop(pid);
+		print_message("SKIPPED: /bin/sleep has no build-id\n");
+		skip();
+	}
+	key = (struct module_key){ .build_id = found->build_id, .build_id_bytes = 20 };
+	{
+		struct module_table *fresh_modules;
+		struct process_table *fresh;
+
+		assert_int_equal(module_table_new(&fresh_modules), 0);
+		assert_int_equal(process_table_new(keeper, fresh_modules, &fresh), 0);
+		elder = module_get_file(fresh_modules, "/elsewhere/sleep", &key);
+		own = process_get(fresh, pid);
+		m = find_copy(own);
+		alias = m->module;
+		assert_ptr_not_equal(alias, elder);
+		assert_ptr_equal(process_open_module(fresh, own, m), elder);
+		assert_ptr_equal(m->module, elder);
+		assert_true(elder->fd >= 0);
+		process_table_free(fresh);
+		module_table_free(fresh_modules);
+	}
+	stop(pid);
+}
+
+static void test_keeper_does_not_wait_for_a_fifo(void **state)
+{
+	unlink(copy_path);
+	assert_int_equal(mkfifo(copy_path, 0666), 0);
+	/* No such mapping: it goes by the path, in the root of a living process
+	 * and of one that has gone. */
+	assert_int_equal(keeper_open_mapped(keeper, getpid(), 0x1000, 0x2000, copy_path), -EINVAL);
+	assert_int_equal(keeper_open_mapped(keeper, PID, 0x1000, 0x2000, copy_path), -EINVAL);
+	assert_int_equal(keeper_open_mapped(keeper, getpid(), 0x1000, 0x2000, "/dev/zero"), -EINVAL);
+	assert_int_equal(keeper_open_mapped(keeper, getpid(), 0x1000, 0x2000, "relative"), -ENOENT);
+	assert_int_equal(keeper_open_mapped(keeper, 0, 0x1000, 0x2000, "/bin/true"), -EINVAL);
+}
+
+static void test_keeper_stays_below_the_root(void **state)
+{
+	int fd;
+
+	unlink(copy_path);
+	assert_int_equal(symlink("/proc/self/exe", copy_path), 0);
+	/* A magic link would lead to whoever opens it. */
+	fd = keeper_open_mapped(keeper, getpid(), 0x1000, 0x2000, copy_path);
+	assert_true(fd < 0);
+}
+
+static void test_keeper_opens_a_table_and_nothing_else(void **state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	_cleanup_close_ int memfd = memfd_create("profd-heap", MFD_CLOEXEC);
+	_cleanup_close_ int disk = open(copy_path, O_RDWR | O_CLOEXEC);
+	struct stat a, b;
+	void *p, *q;
+	int fd;
+
+	if (geteuid() != 0) {
+		print_message("SKIPPED: map_files needs root or CAP_CHECKPOINT_RESTORE\n");
+		skip();
+	}
+	assert_int_equal(ftruncate(memfd, (off_t)page), 0);
+	p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	q = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, disk, 0);
+	assert_true(p != MAP_FAILED && q != MAP_FAILED);
+	fd = keeper_open_table(keeper, getpid(), (uintptr_t)p, (uintptr_t)p + page);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &a), 0);
+	assert_int_equal(fstat(memfd, &b), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	close(fd);
+	assert_int_equal(keeper_open_table(keeper, getpid(), (uintptr_t)q, (uintptr_t)q + page),
+			 -EINVAL);
+	munmap(p, page);
+	munmap(q, page);
+}
+
+/* ---- texts */
+
+static int collect(const struct maps_entry *e, void *userdata)
+{
+	char *seen = userdata;
+
+	sprintf(seen + strlen(seen), "%lx-%lx %d %lx %x:%x %lu {%s};", e->start, e->end,
+		e->executable, e->file_offset, e->major, e->minor, e->inode, e->path);
+	return 0;
+}
+
+static void test_maps_text(void **state)
+{
+	static const char text[] =
+		"00400000-00452000 r-xp 00001000 08:02 173521      /usr/bin/db us\\012x (deleted)\n"
+		"7f0000000000-7f0000001000 rwxp 00000000 00:00 0 \n"
+		"7f0000001000-7f0000002000 rw-p 00000000 00:00 0\n"
+		"garbage\n"
+		"2000-1000 r-xp 00000000 00:00 0 \n"
+		"ffffffffffffffffff-2 r-xp 00000000 00:00 0 \n"
+		"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0    [vsyscall]\n"
+		"1000-2000 r-xp 0 00:00 0 cut";
+	_cleanup_close_ int fd = memfd_create("maps", MFD_CLOEXEC);
+	char seen[1024] = "";
+	uint64_t malformed = 0;
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	lseek(fd, 0, SEEK_SET);
+	assert_int_equal(maps_read(fd, collect, seen, &malformed), 0);
+	assert_string_equal(seen, "400000-452000 1 1000 8:2 173521 {/usr/bin/db us\nx (deleted)};"
+				  "7f0000000000-7f0000001000 1 0 0:0 0 {};"
+				  "7f0000001000-7f0000002000 0 0 0:0 0 {};"
+				  "ffffffffff600000-ffffffffff601000 1 0 0:0 0 {[vsyscall]};");
+	assert_int_equal(malformed, 4);
+}
+
+static void test_overlong_line_is_skipped(void **state)
+{
+	_cleanup_close_ int fd = memfd_create("maps", MFD_CLOEXEC);
+	static char filler[100000];
+	char seen[256] = "";
+	uint64_t malformed = 0;
+
+	memset(filler, 'x', sizeof(filler));
+	dprintf(fd, "1000-2000 r-xp 00000000 00:00 1 /");
+	assert_int_equal(write(fd, filler, sizeof(filler)), sizeof(filler));
+	dprintf(fd, "\n3000-4000 r-xp 00000000 00:00 2 /b\n");
+	lseek(fd, 0, SEEK_SET);
+	assert_int_equal(maps_read(fd, collect, seen, &malformed), 0);
+	assert_string_equal(seen, "3000-4000 1 0 0:0 2 {/b};");
+	assert_int_equal(malformed, 1);
+}
+
+static void test_stat_text_with_a_forged_comm(void **state)
+{
+	struct identity_stat st;
+
+	assert_int_equal(identity_parse_stat("7 (a) R 1 (\n)) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 "
+					     "20 0 3 0 98765 1 2 3",
+					     &st),
+			 0);
+	assert_string_equal(st.comm, "a) R 1 (\n)");
+	assert_int_equal(st.state, 'S');
+	assert_int_equal(st.threads, 3);
+	assert_int_equal(st.start_ticks, 98765);
+	assert_int_equal(identity_parse_stat("7 (a) S 1 7", &st), -EBADMSG);
+	assert_int_equal(identity_parse_stat("", &st), -EBADMSG);
+	assert_int_equal(identity_parse_stat(")(", &st), -EBADMSG);
+}
+
+static void test_uid_text(void **state)
+{
+	uid_t uid;
+
+	assert_int_equal(identity_parse_uid("Name:\tx\nUid:\t7\t7\t7\t7\n", &uid), 0);
+	assert_int_equal(uid, 7);
+	assert_int_equal(identity_parse_uid("Name:\tx\nUid:\t7\t0\t0\t0\n", &uid), 0);
+	assert_int_equal(uid, 0); /* setuid: root's, not the caller's */
+	assert_int_equal(identity_parse_uid("Name:\tUid: 7\n", &uid), -EBADMSG);
+}
+
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void check_unit(const char *cgroup, const char *expected)
+{
+	char unit[256];
+	int rc = identity_parse_unit(cgroup, unit, sizeof(unit));
+
+	assert_int_equal(rc, expected ? 0 : -ENOENT);
+	if (expected)
+		assert_string_equal(unit, expected);
+}
+
+static void test_unit_text(void **state)
+{
+	check_unit("0::/system.slice/nginx.service\n", "nginx.service");
+	check_unit("0::/user.slice/user-1.slice/user@1.service/app.slice/a.scope/sub\n", "a.scope");
+	check_unit("0::/system.slice/docker-" ID ".scope\n", ID);
+	check_unit("0::/kubepods/burstable/pod12/" ID "\n", ID);
+	check_unit("5:cpu:/x.service\n1:name=systemd:/system.slice/y.service\n0::/\n", "y.service");
+	check_unit("5:cpu:/docker/" ID "\n", ID);
+	check_unit("0::/\n", NULL);
+	check_unit("0::/init.scope", "init.scope");
+	check_unit("0::/" ID "0\n", NULL);
+	check_unit("", NULL);
+	check_unit("::::\n:\n\n", NULL);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define F(f) cmocka_unit_test_setup_teardown(f, setup_files, teardown_files)
+	const struct CMUnitTest tests[] = {
+		T(test_new_mapping_cuts_the_old),
+		T(test_find_map_knows_the_bounds),
+		T(test_code_without_a_file_is_one_module),
+		T(test_mappings_have_a_limit),
+		T(test_fork_copies_and_exec_clears),
+		T(test_fork_replaces_who_had_the_pid),
+		T(test_threads_have_names_of_their_own),
+		T(test_exited_process_stays_until_it_is_reaped),
+		T(test_exec_by_another_thread_revives),
+		T(test_full_table_evicts_the_exited),
+		T(test_pids_that_are_none),
+		T(test_own_process_is_read_from_proc),
+		T(test_own_module_opens_and_offsets_agree),
+		T(test_scan_finds_this_process),
+		T(test_lost_records_make_maps_be_read_again),
+		T(test_process_outlives_its_first_thread),
+		F(test_file_of_a_process_that_has_gone_opens_by_path),
+		F(test_another_file_at_the_path_is_not_opened),
+		F(test_deleted_file_opens_while_it_is_mapped),
+		F(test_file_is_tried_again_through_another_process),
+		F(test_alias_gives_way_in_the_mappings),
+		F(test_keeper_does_not_wait_for_a_fifo),
+		F(test_keeper_stays_below_the_root),
+		F(test_keeper_opens_a_table_and_nothing_else),
+		T(test_maps_text),
+		T(test_overlong_line_is_skipped),
+		T(test_stat_text_with_a_forged_comm),
+		T(test_uid_text),
+		T(test_unit_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
