@@ -110,8 +110,8 @@ int args_number(const struct profctl *ctl, const char *name, uint64_t low, uint6
 		bad = *p < '0' || *p > '9' || __builtin_mul_overflow(value, 10, &value) ||
 		      __builtin_add_overflow(value, (uint64_t)(*p - '0'), &value);
 	if (bad || value < low || value > high) {
-		output_error("%s: \"%s\" is not a number from %" PRIu64 " to %" PRIu64, name, optarg,
-			     low, high);
+		output_error("%s: \"%s\" is not a number from %" PRIu64 " to %" PRIu64, name,
+			     optarg, low, high);
 		return -EINVAL;
 	}
 	*ret_value = value;

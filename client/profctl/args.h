@@ -24,7 +24,10 @@ enum {
 /* To be put at the end of every command's options. */
 #define ARGS_COMMON                                                                                \
 	{"json", no_argument, NULL, ARGS_JSON}, {"socket", required_argument, NULL, ARGS_SOCKET},  \
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}
+		{"help", no_argument, NULL, 'h'},                                                  \
+	{                                                                                          \
+		NULL, 0, NULL, 0                                                                   \
+	}
 
 /* Starts with a new command line. */
 void args_start(void);
@@ -38,8 +41,8 @@ int args_next(struct profctl *ctl, int argc, char **argv, const char *letters,
 int args_exit(int value);
 
 /* Reports a usage error of the running command, with a pointer to its help. */
-__attribute__((format(printf, 2, 3))) void args_error(const struct profctl *ctl,
-						      const char *format, ...);
+__attribute__((format(printf, 2, 3))) void args_error(const struct profctl *ctl, const char *format,
+						      ...);
 
 /* optarg as a duration or number of option @name. Returns 0, or -EINVAL,
  * reported. A duration is more than nothing; @bare_ns as in duration_parse(). */

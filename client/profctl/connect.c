@@ -17,11 +17,13 @@ static const char *advice(int error)
 	switch (error) {
 	case ENOENT:
 	case ECONNREFUSED:
-		return "start it with \"systemctl start profd\", or run one command under a private "
+		return "start it with \"systemctl start profd\", or run one command under a "
+		       "private "
 		       "one with \"profctl run -- CMD\"";
 	case EACCES:
 	case EPERM:
-		return "join the group of the socket, or run one command under a private profd with "
+		return "join the group of the socket, or run one command under a private profd "
+		       "with "
 		       "\"profctl run -- CMD\"";
 	default:
 		return "check --socket and $PROFD_SOCKET";
@@ -49,8 +51,9 @@ static void report_broken(int error)
 		break;
 	case EMSGSIZE:
 	case EBADMSG:
-		output_error("profd: its answer cannot be read: check that profctl and profd are of "
-			     "one version, and whose socket it is");
+		output_error(
+			"profd: its answer cannot be read: check that profctl and profd are of "
+			"one version, and whose socket it is");
 		break;
 	default:
 		output_error("profd: %s: see \"systemctl status profd\"", strerror(error));
@@ -81,18 +84,18 @@ void reply_done(struct reply *reply)
 int connect_receive(int fd, struct reply *ret_reply)
 {
 	_cleanup_(control_packet_done) struct control_packet packet = {};
-	Profd__Reply *message = NULL;
+	Profd__Reply *message;
 	int r;
 
 	r = control_recv(fd, 0, &packet);
-	if (r == 0) {
-		message = profd__reply__unpack(NULL, packet.n_bytes, packet.bytes);
-		if (!message)
-			r = -EBADMSG;
-	}
 	if (r < 0) {
 		report_broken(-r);
 		return r;
+	}
+	message = profd__reply__unpack(NULL, packet.n_bytes, packet.bytes);
+	if (!message) {
+		report_broken(EBADMSG);
+		return -EBADMSG;
 	}
 	*ret_reply = (struct reply){.message = message, .fd = -1};
 	if (packet.n_fds > 0)

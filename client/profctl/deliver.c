@@ -136,7 +136,8 @@ void deliver_finish(const struct deliver *d)
 {
 	if (d->others > 0)
 		output_note("heaps of %u other processes were not written: put %%p in the name "
-			    "given to --heap to have them too", d->others);
+			    "given to --heap to have them too",
+			    d->others);
 	if (d->failed)
 		return; /* it was said why */
 	if (d->heap && !d->got_heap)

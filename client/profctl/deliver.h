@@ -15,7 +15,7 @@ struct deliver {
 	const char *cpu, *heap; /* names to be expanded; NULL: not wanted */
 	pid_t pid;		/* of the command */
 	char host[256];
-	bool no_cpu;   /* CPU samples were refused; it has been said */
+	bool no_cpu;	  /* CPU samples were refused; it has been said */
 	unsigned written; /* files */
 	unsigned others;  /* heaps of other processes that had no name to go to */
 	bool got_cpu, got_heap;

@@ -20,7 +20,7 @@ static const char help[] =
 	"Example: profctl list\n";
 
 static const struct table_column columns[] = {
-	{"PID", true}, {"COMM", false},	 {"UNIT", false},
+	{"PID", true},	   {"COMM", false},  {"UNIT", false},
 	{"CLIENT", false}, {"IN-USE", true}, {"RSS", true},
 };
 
@@ -56,14 +56,14 @@ static void add_row(struct table *table, const Profd__Target *target)
 
 static json_t *target_json(const Profd__Target *target)
 {
-	return json_pack("{s:I, s:o, s:o, s:I, s:b, s:b, s:o, s:I, s:I, s:I, s:I}", "pid",
-			 (json_int_t)target->pid, "comm", output_json_string(target->comm), "unit",
-			 output_json_string(target->unit), "uid", (json_int_t)target->uid,
-			 "attached", target->attached, "dead", target->dead, "reason",
-			 output_json_string(target->reason), "inuse_bytes",
-			 (json_int_t)target->inuse_bytes, "inuse_objects",
-			 (json_int_t)target->inuse_objects, "rate_bytes",
-			 (json_int_t)target->rate_bytes, "rss_bytes", (json_int_t)target->rss_bytes);
+	return json_pack(
+		"{s:I, s:o, s:o, s:I, s:b, s:b, s:o, s:I, s:I, s:I, s:I}", "pid",
+		(json_int_t)target->pid, "comm", output_json_string(target->comm), "unit",
+		output_json_string(target->unit), "uid", (json_int_t)target->uid, "attached",
+		target->attached, "dead", target->dead, "reason",
+		output_json_string(target->reason), "inuse_bytes", (json_int_t)target->inuse_bytes,
+		"inuse_objects", (json_int_t)target->inuse_objects, "rate_bytes",
+		(json_int_t)target->rate_bytes, "rss_bytes", (json_int_t)target->rss_bytes);
 }
 
 static int show(struct listing *listing)

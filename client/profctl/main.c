@@ -8,12 +8,11 @@
 #include "client/profctl/profctl.h"
 #include "profd/base.h"
 
-static const char help_head[] =
-	"Usage: profctl [--socket PATH] [--json] COMMAND [OPTIONS]\n"
-	"\n"
-	"CPU and heap profiles of native programs, as pprof files.\n"
-	"\n"
-	"Commands (\"profctl COMMAND --help\" tells more):\n";
+static const char help_head[] = "Usage: profctl [--socket PATH] [--json] COMMAND [OPTIONS]\n"
+				"\n"
+				"CPU and heap profiles of native programs, as pprof files.\n"
+				"\n"
+				"Commands (\"profctl COMMAND --help\" tells more):\n";
 static const char help_tail[] =
 	"\n"
 	"  --socket PATH   profd's socket; $PROFD_SOCKET or /run/profd/profd.sock by default\n"

@@ -28,11 +28,11 @@
 #include "profd/base.h"
 #include "profd/limits.h"
 
-#define PRIVATE_START_MS 20000
-#define PRIVATE_STOP_MS 10000
+#define PRIVATE_START_MS    20000
+#define PRIVATE_STOP_MS	    10000
 #define PRIVATE_SOCKET_NAME "profd.sock"
-#define PRIVATE_STATE_NAME "state"
-#define PRIVATE_MAX_ARGS 20
+#define PRIVATE_STATE_NAME  "state"
+#define PRIVATE_MAX_ARGS    20
 
 /* Relative to the directory of profctl; then as installed by a package. */
 static const char *const places[] = {"", "../sbin/", "../lib/profd/", "/usr/sbin/",
@@ -173,8 +173,8 @@ static int become_profd(const char *program, const struct private_options *optio
 {
 	char ready[16], frequency[24];
 	const char *argv[PRIVATE_MAX_ARGS] = {
-		program, "--private", "--foreground", "--runtime-dir", d->dir,
-		"--state-dir", d->output, "--ready-fd", ready,
+		program,       "--private", "--foreground", "--runtime-dir", d->dir,
+		"--state-dir", d->output,   "--ready-fd",   ready,
 	};
 	size_t n = 9;
 	int null_fd;

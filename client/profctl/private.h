@@ -15,8 +15,8 @@
 int private_find(const char *name, char **ret_path);
 
 struct private_options {
-	const char *output; /* directory for profiles; NULL: none are stored */
-	const char *event;  /* NULL: profd's default */
+	const char *output;    /* directory for profiles; NULL: none are stored */
+	const char *event;     /* NULL: profd's default */
 	uint64_t frequency_hz; /* 0: profd's default */
 	const sigset_t *mask;  /* for the child */
 	int signals_fd;

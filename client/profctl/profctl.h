@@ -18,8 +18,8 @@ enum profctl_exit {
 struct profctl {
 	const char *socket; /* as given by --socket; NULL: environment or default */
 	bool json;
-	const char *command; /* the name of the command that runs */
-	const char *help;    /* its help text */
+	const char *command;  /* the name of the command that runs */
+	const char *help;     /* its help text */
 	void (*sigpipe)(int); /* what SIGPIPE did when we were started: for children */
 };
 

@@ -87,10 +87,11 @@ static int fork_command(struct run *run, const char *library)
 	return deliver_check(&run->deliver);
 }
 
-/* A refusal means that there are no CPU samples, not that there is no heap. */
+/* A refusal means that there are no CPU samples, not that there is no heap: it
+ * ends the run only if CPU samples were asked for by name. */
 static int take_refusal(struct run *run, const Profd__Error *error)
 {
-	if (run->options->cpu) {
+	if (run->options->cpu || (run->options->event && deliver_wants_cpu(&run->deliver))) {
 		output_error("%s", error->message);
 		return -EACCES;
 	}

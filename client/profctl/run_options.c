@@ -88,7 +88,8 @@ static int complete(const struct profctl *ctl, struct run_options *o)
 	const char *what = NULL;
 
 	if (ctl->socket || ctl->json)
-		what = "--socket, --json: run has a profd of its own, and its output is the command's";
+		what = "--socket, --json: run has a profd of its own, and its output is the "
+		       "command's";
 	else if (o->output && (o->cpu || o->heap))
 		what = "--output: does not go with --cpu and --heap";
 	else if (!o->argv[0] || !*o->argv[0])

@@ -9,12 +9,12 @@
 
 /* Strings are of the command line. */
 struct run_options {
-	const char *output;	/* directory; NULL where files are named */
-	const char *cpu, *heap; /* names to be expanded; NULL: not wanted */
-	const char *event;	/* NULL: default */
-	uint64_t every_ns;	/* 0: only at the end */
+	const char *output;		   /* directory; NULL where files are named */
+	const char *cpu, *heap;		   /* names to be expanded; NULL: not wanted */
+	const char *event;		   /* NULL: default */
+	uint64_t every_ns;		   /* 0: only at the end */
 	uint64_t frequency_hz, rate_bytes; /* 0: default */
-	char **argv;		/* the command */
+	char **argv;			   /* the command */
 };
 
 extern const char run_options_help[];

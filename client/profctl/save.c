@@ -18,10 +18,10 @@
 #include "profd/base.h"
 #include "proto/publish.h"
 
-#define SAVE_MODE 0640
+#define SAVE_MODE	 0640
 #define SAVE_CHUNK_BYTES (64 * 1024)
 /* No profile is as large; a source that has no end must not fill the disk. */
-#define SAVE_MAX_BYTES (1LL << 32)
+#define SAVE_MAX_BYTES	 (1LL << 32)
 
 int save_open_dir(const char *dir)
 {

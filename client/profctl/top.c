@@ -36,9 +36,9 @@ static const char help[] =
 	"Example: profctl top --base first.pb.gz last.pb.gz\n";
 
 #define TOP_READ_BYTES (1u << 30) /* inflated: what does not fit is no profile of ours */
-#define TOP_ROWS 20
-#define TOP_MAX_ROWS 1000000
-#define TOP_CUTOFF 200 /* a function with less than total/200 is left out, as in pprof */
+#define TOP_ROWS       20
+#define TOP_MAX_ROWS   1000000
+#define TOP_CUTOFF     200 /* a function with less than total/200 is left out, as in pprof */
 
 enum {
 	OPTION_BASE = ARGS_FIRST,
@@ -91,7 +91,8 @@ static int parse(struct profctl *ctl, int argc, char **argv, struct top *t)
 			return ARGS_BAD;
 	}
 	if (argc - optind != 1) {
-		args_error(ctl, "%s", argc == optind ? "no profile given" : "one profile at a time");
+		args_error(ctl, "%s",
+			   argc == optind ? "no profile given" : "one profile at a time");
 		return ARGS_BAD;
 	}
 	t->file = argv[optind];
@@ -181,10 +182,14 @@ static void arrange(struct top *t)
 	for (size_t i = 0; t->base && i < t->top->n_entries; i++)
 		if (__builtin_add_overflow(t->total, size_of(entries[i].flat), &t->total))
 			t->total = INT64_MAX;
-	for (size_t i = 0; i < t->top->n_entries; i++)
-		if (entries[i].cum != 0 && size_of(entries[i].cum) >= t->total / TOP_CUTOFF)
+	for (size_t i = 0; i < t->top->n_entries; i++) {
+		if (entries[i].cum == 0)
+			continue; /* as it was in the base: nothing to tell of */
+		if (size_of(entries[i].cum) >= t->total / TOP_CUTOFF)
 			entries[n_kept++] = entries[i];
-	t->n_dropped = t->top->n_entries - n_kept;
+		else
+			t->n_dropped++;
+	}
 	t->top->n_entries = n_kept;
 	if (t->by_cum)
 		qsort(entries, n_kept, sizeof(*entries), order_by_cum);
@@ -260,7 +265,8 @@ static void show_head(const struct top *t, struct units units)
 	output_line("Showing nodes accounting for %s, %s of %s total", sum_text, trimmed, total);
 	if (t->n_dropped > 0) {
 		units_format(t->total / TOP_CUTOFF, units, sum_text, sizeof(sum_text));
-		output_line("Dropped %zu nodes (cum <= %s)", t->n_dropped, sum_text);
+		output_line("Dropped %zu node%s (cum <= %s)", t->n_dropped,
+			    t->n_dropped == 1 ? "" : "s", sum_text);
 	}
 	if (n_shown(t) < t->top->n_entries)
 		output_line("Showing top %zu nodes out of %zu", n_shown(t), t->top->n_entries);
@@ -298,6 +304,10 @@ static void show(const struct top *t)
 			sum_flat = INT64_MAX;
 		show_row(t, e, sum_flat, units);
 	}
+	if (t->top->total == 0 && !t->base && strcmp(t->type, "inuse_space") == 0)
+		output_note("%s: nothing was in use any more: --type alloc_space shows what was "
+			    "allocated",
+			    t->file);
 	if (pprof_n_comments(t->profile) > 0)
 		output_line("%s", "");
 	for (size_t i = 0; i < pprof_n_comments(t->profile); i++)
@@ -330,12 +340,11 @@ static json_t *top_json(const struct top *t)
 	for (size_t i = 0; comments && i < pprof_n_comments(t->profile); i++)
 		(void)json_array_append_new(comments,
 					    output_json_string(pprof_comment(t->profile, i)));
-	root = json_pack("{s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "type", output_json_string(t->type),
-			 "unit", output_json_string(t->unit), "time_ns",
-			 (json_int_t)pprof_time_ns(t->profile), "duration_ns",
-			 (json_int_t)pprof_duration_ns(t->profile), "total",
-			 (json_int_t)t->top->total, "functions", entries_json(t), "comments",
-			 comments);
+	root = json_pack(
+		"{s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "type", output_json_string(t->type), "unit",
+		output_json_string(t->unit), "time_ns", (json_int_t)pprof_time_ns(t->profile),
+		"duration_ns", (json_int_t)pprof_duration_ns(t->profile), "total",
+		(json_int_t)t->top->total, "functions", entries_json(t), "comments", comments);
 	if (root && t->base)
 		(void)json_object_set_new(root, "base", output_json_string(t->base_file));
 	return root;

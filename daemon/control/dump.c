@@ -71,7 +71,10 @@ static void dump_end(struct dump *d, int error, const char *why, const char *nam
 
 static void on_scribe_done(const struct scribe_result *result, void *userdata)
 {
-	dump_end(userdata, result->error, NULL, result->name);
+	struct dump *d = userdata;
+
+	/* a file that is handed over has the name that it would have been stored under */
+	dump_end(d, result->error, NULL, d->options.send ? NULL : result->name);
 }
 
 /* Takes @frozen over. Returns 0 or -errno; then the dump is still the caller's. */

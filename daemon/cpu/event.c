@@ -19,14 +19,14 @@
 #include "profd/base.h"
 
 static const char *const usual_events[] = {
-	"cycles",	"instructions",	    "cache-misses", "branch-misses", "cpu-clock",
-	"task-clock",	"context-switches", "page-faults",  "cpu-migrations",
+	"cycles",     "instructions",	  "cache-misses", "branch-misses",  "cpu-clock",
+	"task-clock", "context-switches", "page-faults",  "cpu-migrations",
 };
 
 static int encode(const char *name, struct perf_event_attr *ret_attr)
 {
-	struct perf_event_attr attr = { .size = sizeof(attr) };
-	pfm_perf_encode_arg_t arg = { .attr = &attr, .size = sizeof(arg) };
+	struct perf_event_attr attr = {.size = sizeof(attr)};
+	pfm_perf_encode_arg_t arg = {.attr = &attr, .size = sizeof(arg)};
 
 	if (pfm_initialize() != PFM_SUCCESS ||
 	    pfm_get_os_event_encoding(name, PFM_PLM0 | PFM_PLM3, PFM_OS_PERF_EVENT_EXT, &arg) !=
@@ -63,7 +63,7 @@ static int encode_any_spelling(const char *name, struct perf_event_attr *ret_att
 
 int event_find(const char *name, struct event *ret_event)
 {
-	struct event e = { 0 };
+	struct event e = {0};
 	int rc;
 
 	if (strlen(name) >= sizeof(e.name))
@@ -77,9 +77,8 @@ int event_find(const char *name, struct event *ret_event)
 		return -EINVAL;
 	if (e.attr.freq)
 		e.own_frequency_hz = (unsigned)min(e.attr.sample_freq, (__u64)UINT32_MAX);
-	e.clock = e.attr.type == PERF_TYPE_SOFTWARE &&
-		  (e.attr.config == PERF_COUNT_SW_CPU_CLOCK ||
-		   e.attr.config == PERF_COUNT_SW_TASK_CLOCK);
+	e.clock = e.attr.type == PERF_TYPE_SOFTWARE && (e.attr.config == PERF_COUNT_SW_CPU_CLOCK ||
+							e.attr.config == PERF_COUNT_SW_TASK_CLOCK);
 	*ret_event = e;
 	return 0;
 }

@@ -14,8 +14,8 @@
 
 struct event {
 	char name[EVENT_NAME_BYTES];
-	bool clock;		    /* cpu-clock or task-clock: counts nanoseconds */
-	unsigned own_frequency_hz;  /* in the name ("cycles:freq=500"); 0: none */
+	bool clock;		     /* cpu-clock or task-clock: counts nanoseconds */
+	unsigned own_frequency_hz;   /* in the name ("cycles:freq=500"); 0: none */
 	struct perf_event_attr attr; /* type, config, levels */
 };
 

@@ -95,9 +95,9 @@ static const uint64_t *take_array(struct reader *r, uint64_t n)
 size_t record_time_offset(const struct perf_event_header *header)
 {
 	if (header->type == PERF_RECORD_SAMPLE)
-		return header->size < HEADER + sizeof(struct sample_head) ?
-			       0 :
-			       HEADER + offsetof(struct sample_head, time_ns);
+		return header->size < HEADER + sizeof(struct sample_head)
+			       ? 0
+			       : HEADER + offsetof(struct sample_head, time_ns);
 	if (header->size < HEADER + sizeof(struct trailer))
 		return 0;
 	return header->size - sizeof(struct trailer) + offsetof(struct trailer, time_ns);
@@ -279,7 +279,7 @@ static int parse_body(struct reader *r, uint16_t misc, struct record *ret)
 int record_parse(const uint8_t *bytes, size_t n, struct record *ret_record)
 {
 	struct perf_event_header header;
-	struct record record = { 0 };
+	struct record record = {0};
 	struct trailer trailer;
 	struct reader r;
 	int rc;
@@ -289,7 +289,7 @@ int record_parse(const uint8_t *bytes, size_t n, struct record *ret_record)
 	memcpy(&header, bytes, sizeof(header));
 	if (header.size != n || n % 8 != 0)
 		return -EBADMSG;
-	r = (struct reader){ bytes + sizeof(header), n - sizeof(header) };
+	r = (struct reader){bytes + sizeof(header), n - sizeof(header)};
 	record.type = header.type;
 	if (header.type == PERF_RECORD_SAMPLE) {
 		rc = parse_sample(&r, &record);

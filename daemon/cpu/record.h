@@ -12,15 +12,15 @@
 #include "daemon/cpu/sampler.h"
 
 /* What every sample holds; the parser knows this set and no other. */
-#define RECORD_SAMPLE_TYPE                                                                   \
-	(PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU |             \
-	 PERF_SAMPLE_PERIOD | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER |                \
+#define RECORD_SAMPLE_TYPE                                                                         \
+	(PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU |                   \
+	 PERF_SAMPLE_PERIOD | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER |                      \
 	 PERF_SAMPLE_STACK_USER)
 
 /* AX BX CX DX SI DI BP SP IP R8..R15, in this order. The same set as
  * unwind_perf_regs, which lies in a room that this one does not see. */
 #define RECORD_REGS_USER (0x1ffULL << PERF_REG_X86_AX | 0xffULL << PERF_REG_X86_R8)
-#define RECORD_REGS_N 17
+#define RECORD_REGS_N	 17
 
 struct record {
 	uint32_t type; /* PERF_RECORD_*, tells which member holds */

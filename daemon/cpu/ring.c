@@ -42,7 +42,7 @@ void ring_unmap(struct perf_ring *ring)
 
 	if (ring->control)
 		munmap(ring->control, page + ring->data_bytes);
-	*ring = (struct perf_ring){ 0 };
+	*ring = (struct perf_ring){0};
 }
 
 void ring_refresh(struct perf_ring *ring)

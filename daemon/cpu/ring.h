@@ -10,7 +10,7 @@
 struct perf_ring {
 	struct perf_event_mmap_page *control; /* NULL: not mapped */
 	const uint8_t *data;
-	size_t data_bytes; /* a power of two */
+	size_t data_bytes;   /* a power of two */
 	uint64_t head, tail; /* bytes since the start; data lies in between */
 };
 

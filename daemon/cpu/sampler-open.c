@@ -21,16 +21,16 @@
 
 #include "profd/base.h"
 
-#define DEFAULT_FREQUENCY_HZ 99
-#define MAX_FREQUENCY_HZ 50000
-#define DEFAULT_RING_BYTES (2u << 20) /* 128 samples: more than a second at 99 Hz */
-#define DEFAULT_TREE_RING_BYTES (4u << 20)
-#define MAX_RING_BYTES (64u << 20)
-#define DEFAULT_STACK_BYTES (16u << 10)	     /* whole machine */
+#define DEFAULT_FREQUENCY_HZ	 99
+#define MAX_FREQUENCY_HZ	 50000
+#define DEFAULT_RING_BYTES	 (2u << 20) /* 128 samples: more than a second at 99 Hz */
+#define DEFAULT_TREE_RING_BYTES	 (4u << 20)
+#define MAX_RING_BYTES		 (64u << 20)
+#define DEFAULT_STACK_BYTES	 (16u << 10) /* whole machine */
 #define DEFAULT_TREE_STACK_BYTES (32u << 10) /* one command: few processes, deep stacks */
-#define MAX_STACK_BYTES (63u << 10)	     /* a record's size has 16 bits */
-#define MIN_SAMPLES_IN_RING 4
-#define MAX_CPUS 4096
+#define MAX_STACK_BYTES		 (63u << 10) /* a record's size has 16 bits */
+#define MIN_SAMPLES_IN_RING	 4
+#define MAX_CPUS		 4096
 
 void sampler_close(struct sampler *s)
 {
@@ -84,7 +84,7 @@ static int open_cpu(struct keeper *keeper, const struct sampler_config *config, 
 		return -ENOMEM;
 	}
 	s->cpus = p;
-	s->cpus[s->n_cpus++] = (struct sampler_cpu){ .fd = fd };
+	s->cpus[s->n_cpus++] = (struct sampler_cpu){.fd = fd};
 	return 0;
 }
 
@@ -213,7 +213,8 @@ static void explain(struct keeper *keeper, const struct sampler_config *config, 
 			 "kernel.perf_event_mlock_kb, or the limit of locked memory");
 		return;
 	case EMFILE:
-		snprintf(why, size, "perf_event_open: too many open files: raise the limit (ulimit -n)");
+		snprintf(why, size,
+			 "perf_event_open: too many open files: raise the limit (ulimit -n)");
 		return;
 	case ENOSYS:
 		snprintf(why, size, "perf_event_open: this kernel was built without perf events");
@@ -232,15 +233,14 @@ static int open_named(struct keeper *keeper, const struct sampler_config *config
 	int rc = event_find(name, &s->event);
 
 	if (rc == -EINVAL) {
-		snprintf(why, why_size, "event %s: a fixed period says nothing about time: use :freq=HZ",
-			 name);
+		snprintf(why, why_size,
+			 "event %s: a fixed period says nothing about time: use :freq=HZ", name);
 		return rc;
 	}
 	if (rc == 0) {
 		if (s->event.own_frequency_hz != 0)
 			s->frequency_hz = s->event.own_frequency_hz;
-		rc = s->frequency_hz > MAX_FREQUENCY_HZ ? -ERANGE :
-							  open_and_map(keeper, config, s);
+		rc = s->frequency_hz > MAX_FREQUENCY_HZ ? -ERANGE : open_and_map(keeper, config, s);
 	}
 	if (rc == -ERANGE)
 		snprintf(why, why_size, "%u samples a second: at most %d are supported",

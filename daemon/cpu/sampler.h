@@ -20,9 +20,9 @@ struct sampler;
 struct sampler_config {
 	const char *event;     /* libpfm4's language; NULL: cycles, else cpu-clock */
 	unsigned frequency_hz; /* samples a second and CPU */
-	pid_t pid;	       /* 0: whole machine; else this one and, from its next exec on, its tree */
-	size_t ring_bytes;     /* 0: the default; a power of two of pages. Halved until it is granted */
-	uint32_t stack_bytes;  /* of user stack copied; 0: the default. Less in a small ring */
+	pid_t pid; /* 0: whole machine; else this one and, from its next exec on, its tree */
+	size_t ring_bytes; /* 0: the default; a power of two of pages. Halved until it is granted */
+	uint32_t stack_bytes; /* of user stack copied; 0: the default. Less in a small ring */
 };
 
 struct sampler_sample {
@@ -33,7 +33,8 @@ struct sampler_sample {
 	const uint64_t *kernel_frames; /* innermost first; addresses as perf gives them */
 	size_t n_kernel_frames;
 	bool has_user; /* false: a kernel thread */
-	const uint64_t *regs; /* UNWIND_REG_N values in enum unwind_reg's order (= perf's bit order) */
+	const uint64_t
+		*regs; /* UNWIND_REG_N values in enum unwind_reg's order (= perf's bit order) */
 	const uint8_t *stack;
 	size_t stack_bytes; /* 0 also for a 32-bit process */
 };
@@ -53,18 +54,19 @@ struct sampler_mmap {
 /* Any may be NULL. */
 struct sampler_handlers {
 	void (*on_sample)(const struct sampler_sample *s, void *userdata);
-	void (*on_comm)(pid_t pid, pid_t tid, const char *comm, bool exec, uint64_t time_ns, void *userdata);
+	void (*on_comm)(pid_t pid, pid_t tid, const char *comm, bool exec, uint64_t time_ns,
+			void *userdata);
 	void (*on_fork)(pid_t pid, pid_t parent, pid_t tid, uint64_t time_ns, void *userdata);
 	void (*on_exit)(pid_t pid, pid_t tid, uint64_t time_ns, void *userdata);
 	void (*on_mmap)(const struct sampler_mmap *m, void *userdata);
 };
 
 struct sampler_stats {
-	uint64_t samples;	/* handed over */
-	uint64_t lost;		/* records the kernel says were lost (LOST, LOST_SAMPLES) */
-	uint64_t throttled;	/* THROTTLE records */
-	uint64_t malformed;	/* records that did not parse */
-	uint64_t orphans;	/* samples of a task that had ended already: nobody's */
+	uint64_t samples;   /* handed over */
+	uint64_t lost;	    /* records the kernel says were lost (LOST, LOST_SAMPLES) */
+	uint64_t throttled; /* THROTTLE records */
+	uint64_t malformed; /* records that did not parse */
+	uint64_t orphans;   /* samples of a task that had ended already: nobody's */
 	uint64_t records;
 };
 
@@ -76,9 +78,9 @@ void sampler_free(struct sampler *s);
 const char *sampler_event(const struct sampler *s);	 /* the event in use */
 const char *sampler_event_note(const struct sampler *s); /* why not the one asked for; "" */
 unsigned sampler_frequency(const struct sampler *s);
-int64_t sampler_period_ns(const struct sampler *s);	 /* time a sample stands for */
+int64_t sampler_period_ns(const struct sampler *s); /* time a sample stands for */
 
-size_t sampler_ring_bytes(const struct sampler *s);	 /* of each ring, as granted */
+size_t sampler_ring_bytes(const struct sampler *s); /* of each ring, as granted */
 
 /* The rings' descriptors, for the event loop: readable at half full. When the
  * tree of sampler_config.pid has ended they hang up (EPOLLHUP), for good: take

@@ -24,12 +24,9 @@ struct keeper {
 };
 
 static const char *const process_files[] = {
-	[KEEPER_MAPS] = "maps",
-	[KEEPER_STAT] = "stat",
-	[KEEPER_STATM] = "statm",
-	[KEEPER_STATUS] = "status",
-	[KEEPER_CGROUP] = "cgroup",
-	[KEEPER_SMAPS_ROLLUP] = "smaps_rollup",
+	[KEEPER_MAPS] = "maps",	    [KEEPER_STAT] = "stat",
+	[KEEPER_STATM] = "statm",   [KEEPER_STATUS] = "status",
+	[KEEPER_CGROUP] = "cgroup", [KEEPER_SMAPS_ROLLUP] = "smaps_rollup",
 	[KEEPER_TASK] = "task",
 };
 

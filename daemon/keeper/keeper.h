@@ -15,19 +15,19 @@ struct keeper;
 struct perf_event_attr;
 
 enum keeper_file { /* of /proc/PID */
-	KEEPER_MAPS,
-	KEEPER_STAT,
-	KEEPER_STATM,
-	KEEPER_STATUS,
-	KEEPER_CGROUP,
-	KEEPER_SMAPS_ROLLUP,
-	KEEPER_TASK, /* a directory descriptor */
+		   KEEPER_MAPS,
+		   KEEPER_STAT,
+		   KEEPER_STATM,
+		   KEEPER_STATUS,
+		   KEEPER_CGROUP,
+		   KEEPER_SMAPS_ROLLUP,
+		   KEEPER_TASK, /* a directory descriptor */
 };
 
-enum keeper_machine { /* of the machine */
-	KEEPER_PROC,  /* /proc, a directory descriptor: which processes there are */
-	KEEPER_KALLSYMS,
-	KEEPER_MODULES, /* /proc/modules */
+enum keeper_machine {		   /* of the machine */
+		      KEEPER_PROC, /* /proc, a directory descriptor: which processes there are */
+		      KEEPER_KALLSYMS,
+		      KEEPER_MODULES, /* /proc/modules */
 };
 
 /* A keeper inside this process, with this process's privileges. */

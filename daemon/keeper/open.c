@@ -92,7 +92,8 @@ int open_regular(pid_t pid, int path_fd, int flags)
 	struct statx st;
 	int fd;
 
-	if (statx(path_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &st) < 0)
+	if (statx(path_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &st) <
+	    0)
 		return -errno;
 	if (!S_ISREG(st.stx_mode) || is_served_by_user(pid, &st))
 		return -EINVAL;

@@ -24,13 +24,13 @@
 
 #define ELF_MAX_PROGRAM_HEADERS 128
 #define ELF_MAX_SECTION_HEADERS 512
-#define ELF_MAX_NOTE_BYTES (64u << 10)
-#define ELF_MAX_NAME_BYTES (64u << 10)
-#define ELF_EH_HDR_BYTES 20 /* as much of .eh_frame_hdr as its pointer can need */
+#define ELF_MAX_NOTE_BYTES	(64u << 10)
+#define ELF_MAX_NAME_BYTES	(64u << 10)
+#define ELF_EH_HDR_BYTES	20 /* as much of .eh_frame_hdr as its pointer can need */
 
 /* DW_EH_PE_*: how a pointer in unwind information is written. */
 #define POINTER_FORMAT 0x0f
-#define POINTER_BASE 0x70
+#define POINTER_BASE   0x70
 
 struct elf_reader {
 	int fd;
@@ -93,7 +93,8 @@ static void find_segments(const struct elf_reader *r, struct elf_layout *layout)
 
 		if (p->p_type != PT_LOAD || !(p->p_flags & PF_X) || p->p_filesz == 0)
 			continue;
-		if (p->p_vaddr + p->p_filesz < p->p_vaddr || p->p_offset + p->p_filesz < p->p_offset)
+		if (p->p_vaddr + p->p_filesz < p->p_vaddr ||
+		    p->p_offset + p->p_filesz < p->p_offset)
 			continue;
 		if (layout->n_segments == MODULE_SEGMENT_MAX)
 			return;
@@ -225,14 +226,15 @@ static void find_eh_frame_hdr(const struct elf_reader *r, struct elf_layout *lay
 {
 	for (unsigned i = 0; i < r->n_program_headers; i++) {
 		const Elf64_Phdr *p = &r->program_headers[i];
-		uint8_t hdr[ELF_EH_HDR_BYTES] = { 0 };
+		uint8_t hdr[ELF_EH_HDR_BYTES] = {0};
 		uint64_t eh_frame;
 
 		if (p->p_type != PT_GNU_EH_FRAME || p->p_filesz < 8 ||
 		    !range_in_file(r, p->p_offset, p->p_filesz))
 			continue;
-		layout->eh_frame_hdr = (struct module_range){ p->p_offset, p->p_vaddr, p->p_filesz };
-		if (elf_read_at(r->fd, p->p_offset, hdr, min((uint64_t)sizeof(hdr), p->p_filesz)) == 0 &&
+		layout->eh_frame_hdr = (struct module_range){p->p_offset, p->p_vaddr, p->p_filesz};
+		if (elf_read_at(r->fd, p->p_offset, hdr, min((uint64_t)sizeof(hdr), p->p_filesz)) ==
+			    0 &&
 		    decode_eh_frame_pointer(hdr, p->p_vaddr, &eh_frame))
 			locate(r, eh_frame, &layout->eh_frame);
 		return;
@@ -282,15 +284,15 @@ static int find_eh_frame(const struct elf_reader *r, struct elf_layout *layout)
 		return 0;
 	section = choose_section(r, sections, n, layout);
 	if (section && range_in_file(r, section->sh_offset, section->sh_size))
-		layout->eh_frame = (struct module_range){ section->sh_offset, section->sh_addr,
-						       section->sh_size };
+		layout->eh_frame = (struct module_range){section->sh_offset, section->sh_addr,
+							 section->sh_size};
 	return 0;
 }
 
 int elf_read_layout(int fd, struct elf_layout *ret_layout)
 {
 	_cleanup_free_ struct elf_reader *r = calloc(1, sizeof(*r));
-	struct elf_layout layout = { 0 };
+	struct elf_layout layout = {0};
 	int rc;
 
 	if (!r)

@@ -16,8 +16,8 @@
 
 #include "profd/base.h"
 
-#define IDENTITY_MAX_BYTES 8192 /* of any of the files; the rest is not looked at */
-#define UNIT_MAX_BYTES 256
+#define IDENTITY_MAX_BYTES  8192 /* of any of the files; the rest is not looked at */
+#define UNIT_MAX_BYTES	    256
 #define CONTAINER_ID_DIGITS 64
 
 /* ---- parsing */
@@ -25,7 +25,7 @@
 int identity_parse_stat(const char *text, struct identity_stat *ret_stat)
 {
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
-	struct identity_stat st = { 0 };
+	struct identity_stat st = {0};
 	int n;
 
 	if (!open || !close || close < open)
@@ -127,8 +127,8 @@ static int unit_of_hierarchy(const char *text, const char *wanted, char *ret_uni
 			path = memchr(controllers + 1, ':', (size_t)(end - controllers - 1));
 		if (path) {
 			size_t n = (size_t)(path - controllers - 1);
-			bool match = !wanted ||
-				     (n == strlen(wanted) && memcmp(controllers + 1, wanted, n) == 0);
+			bool match = !wanted || (n == strlen(wanted) &&
+						 memcmp(controllers + 1, wanted, n) == 0);
 
 			if (match && unit_of_path(path + 1, end, ret_unit, size) == 0)
 				return 0;
@@ -140,7 +140,7 @@ static int unit_of_hierarchy(const char *text, const char *wanted, char *ret_uni
 
 int identity_parse_unit(const char *cgroup, char *ret_unit, size_t size)
 {
-	static const char *const order[] = { "", "name=systemd", NULL };
+	static const char *const order[] = {"", "name=systemd", NULL};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (unit_of_hierarchy(cgroup, order[i], ret_unit, size) == 0)

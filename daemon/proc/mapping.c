@@ -196,8 +196,7 @@ int mapping_add(struct process *process, struct module *module, uint64_t start, 
 	} else {
 		if (module->kind == MODULE_VDSO)
 			map.file_offset = 0;
-		module_add_place(module,
-				 &(struct module_place){ start, end, map.file_offset });
+		module_add_place(module, &(struct module_place){start, end, map.file_offset});
 	}
 	return mapping_insert(process, &map);
 }
@@ -210,7 +209,7 @@ struct reading {
 static int on_entry(const struct maps_entry *e, void *userdata)
 {
 	struct reading *r = userdata;
-	struct module_key key = { .dev = makedev(e->major, e->minor), .inode = e->inode };
+	struct module_key key = {.dev = makedev(e->major, e->minor), .inode = e->inode};
 	struct module *module;
 	int rc;
 
@@ -229,8 +228,8 @@ static int on_entry(const struct maps_entry *e, void *userdata)
 
 int mapping_read(struct process_table *table, struct process *process)
 {
-	struct process fresh = { .pid = process->pid };
-	struct reading r = { .table = table, .process = &fresh };
+	struct process fresh = {.pid = process->pid};
+	struct reading r = {.table = table, .process = &fresh};
 	_cleanup_close_ int fd = keeper_open_file(table->keeper, process->pid, KEEPER_MAPS);
 	int rc;
 

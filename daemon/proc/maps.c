@@ -11,7 +11,7 @@
 
 #include "profd/base.h"
 
-#define MAPS_MAX_BYTES (64u << 20)
+#define MAPS_MAX_BYTES	  (64u << 20)
 /* A path has up to 4096 bytes, each of which may be escaped as four. */
 #define MAPS_BUFFER_BYTES (32u << 10)
 
@@ -61,7 +61,7 @@ static void unescape_newlines(char *path)
 
 int maps_parse_line(char *line, struct maps_entry *ret_entry)
 {
-	struct maps_entry e = { 0 };
+	struct maps_entry e = {0};
 	uint64_t major, minor;
 	char *p = line;
 
@@ -158,8 +158,8 @@ int maps_read(int fd, maps_each_t each, void *userdata, uint64_t *ret_malformed)
 		}
 		r->n += (size_t)n;
 		r->bytes += (size_t)n;
-		rc = r->bytes > MAPS_MAX_BYTES ? -EFBIG :
-						 handle_lines(r, each, userdata, &malformed);
+		rc = r->bytes > MAPS_MAX_BYTES ? -EFBIG
+					       : handle_lines(r, each, userdata, &malformed);
 	}
 	if (r->n > 0 && rc == 0)
 		malformed++; /* the last line had no end */

@@ -8,7 +8,6 @@
  */
 #include "daemon/proc/module-table.h"
 
-#include <assert.h>
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
@@ -78,7 +77,12 @@ int module_adopt_fd(struct module_table *table, struct module *module, int fd,
 	struct module *elder;
 	int rc;
 
-	assert(module->fd < 0 && !module->alias_of);
+	if (module->alias_of)
+		module = module->alias_of;
+	if (module->fd >= 0) { /* has its file */
+		*ret_module = module;
+		return 0;
+	}
 	module->opened = true;
 	rc = may_keep_open(table) ? elf_read_layout(own_fd, &layout) : -EMFILE;
 	if (rc == 0 && module->build_id_bytes > 0 && !has_build_id(module, &layout))
@@ -189,7 +193,7 @@ static void drop_cfi(struct module_table *table, struct module *m)
 	table->cfi_bytes -= m->cfi_size;
 	m->cfi_bytes = NULL;
 	m->cfi_size = 0;
-	m->cfi = (struct cfi_module){ 0 };
+	m->cfi = (struct cfi_module){0};
 	m->cfi_loaded = false;
 }
 

@@ -46,7 +46,7 @@ void module_table_free(struct module_table *table)
 
 	if (!table)
 		return;
-	HASH_ITER(hh, table->names, name, next) {
+	HASH_ITER (hh, table->names, name, next) {
 		HASH_DEL(table->names, name);
 		free(name);
 	}
@@ -75,7 +75,8 @@ struct name *module_find_name(struct module_table *table, const struct name_key 
 {
 	struct name *name;
 
-	HASH_FIND(hh, table->names, k->key, k->bytes, name);
+	HASH_FIND (hh, table->names, k->key, k->bytes, name)
+		;
 	return name;
 }
 
@@ -104,7 +105,7 @@ void module_redirect_names(struct module_table *table, const struct module *from
 {
 	struct name *name, *next;
 
-	HASH_ITER(hh, table->names, name, next)
+	HASH_ITER (hh, table->names, name, next)
 		if (name->module == from)
 			name->module = to;
 }

@@ -14,7 +14,7 @@
 #include "proto/cfi.h"
 
 #define MODULE_BUILD_ID_MAX 20
-#define MODULE_SEGMENT_MAX 4
+#define MODULE_SEGMENT_MAX  4
 
 enum module_kind {
 	MODULE_FILE,
@@ -57,9 +57,9 @@ struct module {
 	ino_t inode;
 	uint64_t inode_generation; /* 0: not known */
 
-	bool opened;   /* an attempt was made; fd says how it went */
-	int fd;	       /* -1: could not be had */
-	int error;     /* why not, -errno */
+	bool opened;	   /* an attempt was made; fd says how it went */
+	int fd;		   /* -1: could not be had */
+	int error;	   /* why not, -errno */
 	unsigned attempts; /* so far, and the last process they were made through */
 	pid_t attempt_pid;
 	struct module *alias_of; /* not NULL: the module that this one turned out to be */
@@ -98,10 +98,10 @@ size_t module_table_cfi_bytes(const struct module_table *table);
 /* Adopts @fd (owned from here on, also on failure) as the module's file: reads
  * its program headers, build-id and where its unwind information lies. If the
  * build-id shows that the module is one already known, *ret_module is that one
- * and @module stays an alias that new frames should not use. Returns 0 or
- * -errno (-EBADMSG: no 64-bit ELF file; -ESTALE: its build-id is not the one
- * that the module is known by; -EMFILE: half of RLIMIT_NOFILE is in use by
- * modules). */
+ * and @module stays an alias that new frames should not use. A module that has
+ * its file keeps it. Returns 0 or -errno. -EBADMSG: no 64-bit ELF file; -ESTALE:
+ * its build-id is not the one that the module is known by; -EMFILE: modules have
+ * half of RLIMIT_NOFILE in use. */
 int module_adopt_fd(struct module_table *table, struct module *module, int fd,
 		    struct module **ret_module);
 

@@ -30,7 +30,7 @@ struct process_table {
 	struct process_entry *processes;
 	struct process_entry *exited;
 	uint64_t refused; /* processes and mappings */
-	bool distrusted; /* since the last reap */
+	bool distrusted;  /* since the last reap */
 };
 
 struct process_entry *entry_find(struct process_table *table, pid_t pid);

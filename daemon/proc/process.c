@@ -69,7 +69,7 @@ void process_table_free(struct process_table *table)
 
 	if (!table)
 		return;
-	HASH_ITER(hh, table->processes, e, next)
+	HASH_ITER (hh, table->processes, e, next)
 		entry_drop(table, e);
 	free(table);
 }
@@ -168,7 +168,7 @@ static int read_thread_comm(struct process_table *table, pid_t pid, pid_t tid,
 {
 	_cleanup_close_ int task_fd = keeper_open_file(table->keeper, pid, KEEPER_TASK);
 	_cleanup_close_ int fd = -1;
-	char path[32], comm[PROCESS_COMM_BYTES + 1] = { 0 };
+	char path[32], comm[PROCESS_COMM_BYTES + 1] = {0};
 	ssize_t n;
 
 	if (task_fd < 0)
@@ -255,7 +255,7 @@ static void sweep(struct process_table *table, uint64_t time_ns)
 {
 	struct process_entry *e, *next;
 
-	HASH_ITER(hh, table->processes, e, next)
+	HASH_ITER (hh, table->processes, e, next)
 		if (e->process.exited_ns == 0 && kill(e->process.pid, 0) < 0 && errno == ESRCH)
 			entry_mark_exited(table, e, time_ns);
 	table->distrusted = false;
@@ -285,7 +285,7 @@ void process_distrust(struct process_table *table)
 {
 	struct process_entry *e, *next;
 
-	HASH_ITER(hh, table->processes, e, next)
+	HASH_ITER (hh, table->processes, e, next)
 		e->process.maps_known = false;
 	table->distrusted = true;
 }

@@ -17,7 +17,7 @@ void entry_forget_threads(struct process_entry *e)
 {
 	struct thread *t, *next;
 
-	HASH_ITER(hh, e->threads, t, next) {
+	HASH_ITER (hh, e->threads, t, next) {
 		HASH_DEL(e->threads, t);
 		free(t);
 	}
@@ -107,7 +107,7 @@ static void reset(struct process_table *table, struct process_entry *e)
 	mapping_clear(&e->process);
 	free(e->process.unit);
 	e->leader_exited = false;
-	e->process = (struct process){ .pid = pid };
+	e->process = (struct process){.pid = pid};
 }
 
 void process_on_fork(struct process_table *table, pid_t pid, pid_t parent, uint64_t time_ns)

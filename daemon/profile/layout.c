@@ -29,14 +29,6 @@ bool layout_is_free(const struct layout *l, uint64_t start, uint64_t limit)
 	return is_free_at(l, find(l, start), limit);
 }
 
-uint32_t layout_owner(const struct layout *l, uint64_t start, uint64_t limit)
-{
-	size_t i = find(l, start);
-	const struct layout_range *r = &l->ranges.items[i];
-
-	return i < l->ranges.n && r->start == start && r->limit == limit ? r->owner : 0;
-}
-
 static uint64_t page_ceil(uint64_t address)
 {
 	return (address + LAYOUT_PAGE_BYTES - 1) & ~(LAYOUT_PAGE_BYTES - 1);
@@ -60,8 +52,7 @@ static int find_synthetic(struct layout *l, uint64_t bytes, uint64_t *ret)
 	return 0;
 }
 
-int layout_take(struct layout *l, uint64_t wanted, uint64_t bytes, uint32_t owner,
-		uint64_t *ret_start)
+int layout_take(struct layout *l, uint64_t wanted, uint64_t bytes, uint64_t *ret_start)
 {
 	uint64_t start = wanted;
 	size_t i;
@@ -80,8 +71,7 @@ int layout_take(struct layout *l, uint64_t wanted, uint64_t bytes, uint32_t owne
 	i = find(l, start);
 	memmove(&l->ranges.items[i + 1], &l->ranges.items[i],
 		(l->ranges.n - i) * sizeof(*l->ranges.items));
-	l->ranges.items[i] =
-		(struct layout_range){.start = start, .limit = start + bytes, .owner = owner};
+	l->ranges.items[i] = (struct layout_range){.start = start, .limit = start + bytes};
 	l->ranges.n++;
 	*ret_start = start;
 	return 0;

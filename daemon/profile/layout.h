@@ -19,7 +19,6 @@
 
 struct layout_range {
 	uint64_t start, limit;
-	uint32_t owner; /* the caller's */
 };
 
 struct layout {					 /* all zero: empty */
@@ -29,12 +28,8 @@ struct layout {					 /* all zero: empty */
 
 bool layout_is_free(const struct layout *l, uint64_t start, uint64_t limit);
 
-/* The owner of exactly this range; 0: there is none. */
-uint32_t layout_owner(const struct layout *l, uint64_t start, uint64_t limit);
-
 /* Takes @bytes at @wanted, or, if these are not all free or @wanted is 0, at a
  * synthetic base. Returns 0, -ENOMEM or -ENOSPC (LAYOUT_MAX_RANGES). */
-int layout_take(struct layout *l, uint64_t wanted, uint64_t bytes, uint32_t owner,
-		uint64_t *ret_start);
+int layout_take(struct layout *l, uint64_t wanted, uint64_t bytes, uint64_t *ret_start);
 
 void layout_done(struct layout *l);

@@ -58,6 +58,14 @@ static void locator_done(struct locator *l)
 
 /* ---- the frames in use */
 
+/* A file may have been known by two ids until it was opened. */
+static const struct module *find_module(const struct locate *how, uint32_t id)
+{
+	const struct module *m = module_by_id(how->modules, id);
+
+	return m && m->alias_of ? m->alias_of : m;
+}
+
 static enum rank module_rank(const struct locate *how, const struct module *m)
 {
 	if (!m)
@@ -65,7 +73,7 @@ static enum rank module_rank(const struct locate *how, const struct module *m)
 	switch (m->kind) {
 	case MODULE_FILE:
 	case MODULE_VDSO:
-		return m->id == how->main_module ? RANK_MAIN : RANK_FILE;
+		return m == find_module(how, how->main_module) ? RANK_MAIN : RANK_FILE;
 	case MODULE_KERNEL:
 		return RANK_KERNEL;
 	case MODULE_JIT:
@@ -93,18 +101,20 @@ static int collect(struct locator *l)
 
 	for (size_t i = 0; i < how->n_frames; i++) {
 		const struct frame *f = &how->frames[i];
+		const struct module *m;
 		struct item *item;
 
 		if (!how->used[i])
 			continue;
+		m = find_module(how, f->module);
 		item = array_add(&l->items);
 		if (!item)
 			return -ENOMEM;
 		*item = (struct item){
 			.offset = f->offset,
-			.module = f->module,
+			.module = m ? m->id : 0,
 			.frame = (uint32_t)i,
-			.rank = module_rank(how, module_by_id(how->modules, f->module)),
+			.rank = module_rank(how, m),
 		};
 	}
 	if (l->items.n)
@@ -122,20 +132,6 @@ static int add_location(struct locator *l, const struct item *item, uint64_t map
 	return pprof_add_location(l->profile, &location, &l->locations[item->frame]);
 }
 
-/* A file may be known by two ids for a while, as one module and its alias:
- * what lies at the same place under the same name is one mapping. */
-static uint64_t find_same(const struct locator *l, const struct module_place *place,
-			  const char *path)
-{
-	uint32_t id = layout_owner(&l->layout, place->start, place->limit);
-	struct pprof_mapping m;
-
-	if (!id)
-		return 0;
-	pprof_mapping(l->profile, id, &m);
-	return m.file_offset == place->file_offset && !strcmp(m.path, path) ? id : 0;
-}
-
 /* Makes the mapping of @piece, at its own addresses if @wanted. -ENOSPC: there
  * are too many. */
 static int make_mapping(struct locator *l, const struct module *m, const char *path, bool wanted,
@@ -147,13 +143,7 @@ static int make_mapping(struct locator *l, const struct module *m, const char *p
 	struct pprof_mapping mapping = {.path = path, .build_id = build_id};
 	int r;
 
-	piece->mapping = wanted ? find_same(l, place, path) : 0;
-	if (piece->mapping) {
-		piece->base = place->start;
-		return 0;
-	}
-	r = layout_take(&l->layout, wanted ? place->start : 0, bytes, (uint32_t)l->modules.n + 1,
-			&piece->base);
+	r = layout_take(&l->layout, wanted ? place->start : 0, bytes, &piece->base);
 	if (r < 0)
 		return r;
 	module_build_id_hex(m, build_id);
@@ -282,7 +272,7 @@ static int locate_group(struct locator *l, struct item *items, size_t n)
 /* Readers take the first mapping for the program, used or not. */
 static int map_main(struct locator *l)
 {
-	const struct module *m = module_by_id(l->how->modules, l->how->main_module);
+	const struct module *m = find_module(l->how, l->how->main_module);
 	int r;
 
 	if (module_rank(l->how, m) != RANK_MAIN)
@@ -320,7 +310,7 @@ int locate_frames(const struct locate *how, struct pprof *p, uint64_t *ret_locat
 		.profile = p,
 		.locations = ret_locations,
 	};
-	int r = pieces_init(&l.pieces, how->places, how->places ? how->n_places : 0);
+	int r = pieces_init(&l.pieces, how->modules, how->places, how->places ? how->n_places : 0);
 
 	if (r == 0)
 		r = locate_all(&l);

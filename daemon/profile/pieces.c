@@ -12,7 +12,8 @@ static int place_order(const void *left, const void *right)
 	return a->place.start < b->place.start ? -1 : a->place.start > b->place.start;
 }
 
-int pieces_init(struct pieces *p, const struct freeze_place *places, size_t n_places)
+int pieces_init(struct pieces *p, struct module_table *modules, const struct freeze_place *places,
+		size_t n_places)
 {
 	*p = (struct pieces){0};
 	if (!n_places)
@@ -21,6 +22,12 @@ int pieces_init(struct pieces *p, const struct freeze_place *places, size_t n_pl
 		return -ENOMEM;
 	memcpy(p->places.items, places, n_places * sizeof(*places));
 	p->places.n = n_places;
+	for (size_t i = 0; i < n_places; i++) {
+		const struct module *m = module_by_id(modules, places[i].module);
+
+		if (m && m->alias_of)
+			p->places.items[i].module = m->alias_of->id;
+	}
 	qsort(p->places.items, n_places, sizeof(*places), place_order);
 	return 0;
 }

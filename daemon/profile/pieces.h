@@ -20,7 +20,8 @@ struct pieces {
 
 /* @places are those of the profile's one process; n_places may be 0. Returns 0
  * or -ENOMEM; done with pieces_done() in any case. */
-int pieces_init(struct pieces *p, const struct freeze_place *places, size_t n_places);
+int pieces_init(struct pieces *p, struct module_table *modules, const struct freeze_place *places,
+		size_t n_places);
 void pieces_done(struct pieces *p);
 
 /* Turns to @m: where the one process had it, then where it was first seen, then

@@ -314,7 +314,8 @@ int debug_find(struct debug *debug, uint64_t vaddr, struct symbol *symbol)
 	source = dwarf_getsrc_die(&unit->root, vaddr);
 	if (source) {
 		file = dwarf_linesrc(source, NULL, NULL);
-		if (dwarf_lineno(source, &line) != 0)
+		/* The file may say anything, and a line is a positive number. */
+		if (dwarf_lineno(source, &line) != 0 || line < 0)
 			line = 0;
 	}
 	range = range_table_find(&unit->functions, vaddr);

@@ -17,10 +17,12 @@
 #include "daemon/scribe/scribe.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <utlist.h>
@@ -88,31 +90,43 @@ static void fail_job(struct scribe *s, struct job *job, int error)
 	finish_job(s, job, &result);
 }
 
-/* Ends the process and judges what it was doing. */
-static void scribe_stop(struct scribe *s)
+/* Returns the wait status of the process. */
+static int scribe_stop(struct scribe *s)
 {
 	s->on_socket = sd_event_source_disable_unref(s->on_socket);
 	s->on_exit = sd_event_source_disable_unref(s->on_exit);
-	spawned_end(&s->process);
 	outbox_reset(&s->outbox);
 	disable(s->on_time);
+	return spawned_end(&s->process);
 }
 
-static void on_death(struct scribe *s)
+/* Whoever kills from outside, the kernel for want of memory say, need not mean
+ * the module that was being parsed. The second time in one job it may be. */
+static bool is_accident(const struct job *job, int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && job->unblamed == 0;
+}
+
+/* The process has ended, or, if @hung, is to be ended here. */
+static void on_death(struct scribe *s, bool hung)
 {
 	struct job *job = s->state != SCRIBE_IDLE ? s->jobs : NULL;
+	uint32_t suspect = s->reading;
+	int status;
 
-	scribe_stop(s);
+	status = scribe_stop(s);
 	s->state = SCRIBE_IDLE;
+	s->reading = 0;
 	if (!job)
 		return;
-	if (s->reading != 0)
-		outbox_quarantine(&s->outbox, s->reading);
-	if (job_count_death(job, s->reading))
+	if (!hung && is_accident(job, status))
+		suspect = 0;
+	if (suspect != 0)
+		outbox_quarantine(&s->outbox, suspect);
+	if (job_count_death(job, suspect))
 		scribe_wake(s);
 	else
 		fail_job(s, job, -EIO);
-	s->reading = 0;
 }
 
 static void on_finished(struct scribe *s, const Profd__Scribe__Finished *finished)
@@ -176,7 +190,7 @@ static void receive_all(struct scribe *s)
 		r = receive(s);
 	} while (r == 0);
 	if (r != -EAGAIN)
-		on_death(s);
+		on_death(s, r == -EBADMSG);
 }
 
 static int handle_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -206,7 +220,7 @@ static int handle_time(sd_event_source *source, uint64_t usec, void *userdata)
 	/* It may have answered in this very moment. */
 	receive_all(s);
 	if (s->state != SCRIBE_IDLE)
-		on_death(s);
+		on_death(s, true);
 	return 0;
 }
 

@@ -59,9 +59,14 @@ static int execute(const char *program, int socket, pid_t *ret_pid)
 	return -r;
 }
 
+static void end_unused(struct spawned *spawned)
+{
+	spawned_end(spawned);
+}
+
 int spawn_scribe(const char *program, struct spawned *ret_spawned)
 {
-	_cleanup_(spawned_end) struct spawned spawned = SPAWNED_NONE;
+	_cleanup_(end_unused) struct spawned spawned = SPAWNED_NONE;
 	int sockets[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
@@ -82,14 +87,17 @@ int spawn_scribe(const char *program, struct spawned *ret_spawned)
 	return 0;
 }
 
-void spawned_end(struct spawned *spawned)
+int spawned_end(struct spawned *spawned)
 {
+	int status = 0;
+
 	if (spawned->pid > 0) {
 		kill(spawned->pid, SIGKILL);
-		while (waitpid(spawned->pid, NULL, 0) < 0 && errno == EINTR)
+		while (waitpid(spawned->pid, &status, 0) < 0 && errno == EINTR)
 			;
 	}
 	profd_closep(&spawned->pid_fd);
 	profd_closep(&spawned->socket);
 	*spawned = (struct spawned)SPAWNED_NONE;
+	return status;
 }

@@ -16,5 +16,6 @@ struct spawned {
 /* Executes "@program --scribe" with a socket as descriptor 3. 0 or -errno. */
 int spawn_scribe(const char *program, struct spawned *ret_spawned);
 
-/* Kills it, waits for it, closes what belongs to it. Fine on SPAWNED_NONE. */
-void spawned_end(struct spawned *spawned);
+/* Kills it, waits for it, closes what belongs to it. Fine on SPAWNED_NONE.
+ * Returns its wait status: its own end if it came first. */
+int spawned_end(struct spawned *spawned);

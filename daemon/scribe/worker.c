@@ -165,7 +165,8 @@ static int worker_run_job(struct worker *w, const Profd__Scribe__Job *job, int r
 	return 0;
 }
 
-static int worker_job(struct worker *w, const Profd__Scribe__Job *job, struct control_packet *packet)
+static int worker_job(struct worker *w, const Profd__Scribe__Job *job,
+		      const struct control_packet *packet)
 {
 	Profd__Scribe__FromScribe message = PROFD__SCRIBE__FROM_SCRIBE__INIT;
 	Profd__Scribe__Finished finished = PROFD__SCRIBE__FINISHED__INIT;

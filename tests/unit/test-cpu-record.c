@@ -42,7 +42,7 @@ static void put_u32(uint32_t value)
 
 static void put_text(const char *text)
 {
-	char padded[64] = { 0 };
+	char padded[64] = {0};
 
 	strcpy(padded, text);
 	put(padded, (strlen(text) + 8) & ~7u);
@@ -50,7 +50,7 @@ static void put_text(const char *text)
 
 static void start(uint32_t type, uint16_t misc)
 {
-	struct perf_event_header h = { .type = type, .misc = misc };
+	struct perf_event_header h = {.type = type, .misc = misc};
 
 	b.n = 0;
 	put(&h, sizeof(h));
@@ -93,11 +93,8 @@ static void check_every_other_length_fails(void)
 	assert_int_equal(record_parse(b.bytes, 4, &r), -EBADMSG);
 }
 
-static void put_sample(uint64_t abi, uint64_t stack_bytes, uint64_t used)
+static void put_sample_head(uint64_t n_frames)
 {
-	static const uint64_t chain[] = { PERF_CONTEXT_KERNEL, KERNEL_ADDRESS, KERNEL_ADDRESS + 8,
-					  PERF_CONTEXT_USER, 0x1234 };
-
 	start(PERF_RECORD_SAMPLE, PERF_RECORD_MISC_USER);
 	put_u64(0x401000);
 	put_u32(77);
@@ -105,7 +102,15 @@ static void put_sample(uint64_t abi, uint64_t stack_bytes, uint64_t used)
 	put_u64(999);
 	put_u64(2);
 	put_u64(10101010);
-	put_u64(ARRAY_SIZE(chain));
+	put_u64(n_frames);
+}
+
+static void put_sample(uint64_t abi, uint64_t stack_bytes, uint64_t used)
+{
+	static const uint64_t chain[] = {PERF_CONTEXT_KERNEL, KERNEL_ADDRESS, KERNEL_ADDRESS + 8,
+					 PERF_CONTEXT_USER, 0x1234};
+
+	put_sample_head(ARRAY_SIZE(chain));
 	put(chain, sizeof(chain));
 	put_u64(abi);
 	for (uint64_t i = 0; abi != 0 && i < RECORD_REGS_N; i++)
@@ -171,14 +176,19 @@ static void test_sample_with_lying_counts_is_refused(void **state)
 	put_sample(PERF_SAMPLE_REGS_ABI_64, 64, 65); /* more used than there is */
 	assert_int_equal(parse(&r), -EBADMSG);
 
-	put_sample(PERF_SAMPLE_REGS_ABI_64, 64, 64);
-	memcpy(b.bytes + 48, &(uint64_t){ 1ULL << 61 }, 8); /* frames; times 8 is 0 */
-	assert_int_equal(parse(&r), -EBADMSG);
-	memcpy(b.bytes + 48, &(uint64_t){ UINT64_MAX }, 8);
+	put_sample_head(1ULL << 61); /* times 8 is 0 */
+	put_u64(PERF_SAMPLE_REGS_ABI_NONE);
+	put_u64(0);
+	finish();
 	assert_int_equal(parse(&r), -EBADMSG);
 
 	put_sample(PERF_SAMPLE_REGS_ABI_64, 64, 64);
-	memcpy(b.bytes + b.n - 80, &(uint64_t){ UINT64_MAX }, 8); /* stack bytes */
+	put_u64(0); /* something that is not accounted for */
+	finish();
+	assert_int_equal(parse(&r), -EBADMSG);
+
+	put_sample(PERF_SAMPLE_REGS_ABI_64, 64, 64);
+	memcpy(b.bytes + b.n - 80, &(uint64_t){UINT64_MAX}, 8); /* stack bytes */
 	assert_int_equal(parse(&r), -EBADMSG);
 }
 
@@ -283,7 +293,7 @@ static void put_task(uint32_t type)
 
 static void test_fork_and_exit(void **state)
 {
-	static const uint32_t types[] = { PERF_RECORD_FORK, PERF_RECORD_EXIT };
+	static const uint32_t types[] = {PERF_RECORD_FORK, PERF_RECORD_EXIT};
 	struct record r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
@@ -430,7 +440,7 @@ static void test_ring_joins_what_runs_round_the_end(void **state)
 
 static void test_ring_refuses_nonsense(void **state)
 {
-	static const uint16_t sizes[] = { 0, 7, 12, 4096 };
+	static const uint16_t sizes[] = {0, 7, 12, 4096};
 	struct perf_ring ring;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {

@@ -21,7 +21,7 @@
 #include "profd/base.h"
 
 /* Some 0.2 s of user time, and two children. */
-#define SPIN_PROGRAM "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; (exit 0); /bin/true"
+#define SPIN_PROGRAM   "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; (exit 0); /bin/true"
 /* The kernel clears and copies memory. */
 #define KERNEL_PROGRAM "exec dd if=/dev/zero of=/dev/null bs=1M count=12000 status=none"
 
@@ -203,10 +203,10 @@ static void check_tree(const struct seen *seen, const struct sampler *s)
 static void test_tree_is_sampled_from_its_exec_on(void **state)
 {
 	struct sampler *s = NULL;
-	struct seen seen = { 0 };
+	struct seen seen = {0};
 	int go;
 	pid_t pid = start_spinner(&go);
-	struct sampler_config config = { .frequency_hz = 500, .pid = pid, .stack_bytes = 4096 };
+	struct sampler_config config = {.frequency_hz = 500, .pid = pid, .stack_bytes = 4096};
 
 	seen.pid = pid;
 	open_or_skip(&config, &s);
@@ -221,8 +221,8 @@ static void test_tree_is_sampled_from_its_exec_on(void **state)
 
 static int sample_as_nobody(void)
 {
-	struct sampler_config config = { .frequency_hz = 500, .stack_bytes = 4096 };
-	struct seen seen = { 0 };
+	struct sampler_config config = {.frequency_hz = 500, .stack_bytes = 4096};
+	struct seen seen = {0};
 	struct sampler *s;
 	char why[512];
 	int go;
@@ -281,8 +281,8 @@ static void test_ordinary_user_gets_user_code(void **state)
 
 static void test_whole_machine_sees_the_right_pid(void **state)
 {
-	struct sampler_config config = { .frequency_hz = 500, .stack_bytes = 4096 };
-	struct seen seen = { 0 };
+	struct sampler_config config = {.frequency_hz = 500, .stack_bytes = 4096};
+	struct seen seen = {0};
 	struct sampler *s = NULL;
 	int go;
 
@@ -297,8 +297,8 @@ static void test_whole_machine_sees_the_right_pid(void **state)
 
 static void test_kernel_time_has_kernel_frames(void **state)
 {
-	struct sampler_config config = { .frequency_hz = 500, .stack_bytes = 4096 };
-	struct seen seen = { 0 };
+	struct sampler_config config = {.frequency_hz = 500, .stack_bytes = 4096};
+	struct seen seen = {0};
 	struct sampler *s = NULL;
 	int go;
 
@@ -311,8 +311,8 @@ static void test_kernel_time_has_kernel_frames(void **state)
 		skip();
 	}
 	sampler_drain(s, UINT64_MAX, &handlers, &seen);
-	print_message("dd: %lu samples, %lu with kernel frames, %lu with a user stack\n", seen.of_pid,
-		      seen.with_kernel, seen.with_stack);
+	print_message("dd: %lu samples, %lu with kernel frames, %lu with a user stack\n",
+		      seen.of_pid, seen.with_kernel, seen.with_stack);
 	assert_true(seen.of_pid >= 10);
 	assert_true(seen.with_kernel >= seen.of_pid / 2);
 	assert_true(seen.with_stack >= seen.of_pid * 9 / 10);
@@ -322,15 +322,16 @@ static void test_kernel_time_has_kernel_frames(void **state)
 
 static void test_horizon_holds_back_what_is_younger(void **state)
 {
-	struct sampler_config config = { .frequency_hz = 500, .stack_bytes = 4096 };
-	struct seen early = { 0 }, late = { 0 };
+	struct sampler_config config = {.frequency_hz = 500, .stack_bytes = 4096};
+	struct seen early = {0}, late = {0};
 	struct sampler *s = NULL;
 	struct timespec now;
 	uint64_t horizon;
 	int go;
 
 	open_or_skip(&config, &s);
-	let_go(go, (early.pid = start_spinner(&go)));
+	early.pid = start_spinner(&go);
+	let_go(go, early.pid);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	horizon = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 	late.pid = start_spinner(&go);
@@ -346,18 +347,20 @@ static void test_horizon_holds_back_what_is_younger(void **state)
 
 static void test_small_ring_counts_what_it_loses(void **state)
 {
-	struct sampler_config config = { .frequency_hz = 1000, .ring_bytes = 1, .stack_bytes = 512 };
+	struct sampler_config config = {.frequency_hz = 1000, .ring_bytes = 1, .stack_bytes = 512};
 	struct sampler *s = NULL;
 	struct sampler_stats stats;
-	struct seen seen = { 0 };
+	struct seen seen = {0};
 	int go;
 
 	open_or_skip(&config, &s);
 	assert_int_equal(sampler_ring_bytes(s), sysconf(_SC_PAGESIZE));
-	let_go(go, (seen.pid = start_spinner(&go)));
+	seen.pid = start_spinner(&go);
+	let_go(go, seen.pid);
 	sampler_drain(s, UINT64_MAX, &handlers, &seen);
 	/* The kernel tells of the loss when it next finds room. */
-	let_go(go, (seen.pid = start_spinner(&go)));
+	seen.pid = start_spinner(&go);
+	let_go(go, seen.pid);
 	sampler_drain(s, UINT64_MAX, &handlers, &seen);
 	sampler_stats(s, &stats);
 	print_message("one page a ring: %lu records kept, %lu lost\n", stats.records, stats.lost);
@@ -369,7 +372,7 @@ static void test_small_ring_counts_what_it_loses(void **state)
 
 static void check_refused(const char *event, int error, const char *expected)
 {
-	struct sampler_config config = { .event = event };
+	struct sampler_config config = {.event = event};
 	struct sampler *s = NULL;
 	char why[512] = "";
 	int rc = sampler_new(keeper, &config, &s, why, sizeof(why));
@@ -396,8 +399,8 @@ static void test_unknown_event_names_those_there_are(void **state)
 
 static void test_event_names_have_many_spellings(void **state)
 {
-	static const char *const names[] = { "cpu-clock", "cpu_clock", "CPU-CLOCK",
-					     "PERF_COUNT_SW_CPU_CLOCK", "perf::cpu-clock" };
+	static const char *const names[] = {"cpu-clock", "cpu_clock", "CPU-CLOCK",
+					    "PERF_COUNT_SW_CPU_CLOCK", "perf::cpu-clock"};
 	struct event e;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -415,7 +418,7 @@ static void test_event_names_have_many_spellings(void **state)
 
 static void test_default_event_says_what_it_is(void **state)
 {
-	struct sampler_config config = { 0 };
+	struct sampler_config config = {0};
 	struct sampler *s = NULL;
 
 	open_or_skip(&config, &s);

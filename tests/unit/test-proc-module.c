@@ -21,7 +21,7 @@
 #include "profd/base.h"
 #include "profd/limits.h"
 
-static const uint8_t some_id[20] = { 1, 2, 3, 0xfe };
+static const uint8_t some_id[20] = {1, 2, 3, 0xfe};
 
 static struct module_table *table;
 
@@ -38,14 +38,14 @@ static int teardown(void **state)
 
 static struct module *get(const char *path, uint64_t inode, uint64_t generation)
 {
-	struct module_key key = { .dev = 5, .inode = inode, .inode_generation = generation };
+	struct module_key key = {.dev = 5, .inode = inode, .inode_generation = generation};
 
 	return module_get_file(table, path, &key);
 }
 
 static struct module *get_by_id(const char *path, const uint8_t *id, size_t bytes)
 {
-	struct module_key key = { .build_id = id, .build_id_bytes = bytes };
+	struct module_key key = {.build_id = id, .build_id_bytes = bytes};
 
 	return module_get_file(table, path, &key);
 }
@@ -141,7 +141,8 @@ static void test_adopt_reads_the_layout(void **state)
 	assert_true(module_vaddr_to_offset(m, vaddr, &offset));
 	assert_int_equal(offset, m->segments[0].file_offset + 16);
 	assert_false(module_offset_to_vaddr(m, 0, &vaddr));
-	assert_false(module_vaddr_to_offset(m, m->segments[0].vaddr + m->segments[0].bytes, &offset));
+	assert_false(
+		module_vaddr_to_offset(m, m->segments[0].vaddr + m->segments[0].bytes, &offset));
 
 	cfi = module_cfi(table, m);
 	assert_non_null(cfi);
@@ -170,6 +171,9 @@ static void test_unwind_information_is_what_the_loader_mapped(void **state)
 	cfi = module_cfi(table, m);
 	dl_iterate_phdr(find_hdr, &mapped);
 	assert_memory_equal(cfi->hdr, mapped, cfi->hdr_bytes);
+	/* It starts with a CIE: some length, and the id 0. */
+	assert_true(cfi->eh_frame[0] >= 8 && cfi->eh_frame[0] < 64);
+	assert_memory_equal(cfi->eh_frame + 1, "\0\0\0\0\0\0\0", 7);
 	assert_memory_equal(cfi->eh_frame, mapped + (cfi->eh_frame_vaddr - cfi->hdr_vaddr),
 			    cfi->eh_frame_bytes);
 }
@@ -183,6 +187,9 @@ static void test_adopt_shows_an_alias(void **state)
 	assert_ptr_equal(found, first);
 	assert_ptr_equal(second->alias_of, first);
 	assert_int_equal(second->fd, -1);
+	/* Whoever still holds the younger, or brings a file again, gets the elder. */
+	assert_int_equal(module_adopt_fd(table, second, open_self(), &found), 0);
+	assert_ptr_equal(found, first);
 	/* From now on the younger's name leads to the elder. */
 	assert_ptr_equal(get("/two", 2, 0), first);
 	assert_ptr_equal(get_by_id("/three", first->build_id, first->build_id_bytes), first);
@@ -199,8 +206,8 @@ static void test_alias_lends_its_file_to_an_elder_without(void **state)
 
 	assert_int_equal(module_table_new(&other), 0);
 	elder = module_get_file(other, "/gone",
-				&(struct module_key){ .build_id = id, .build_id_bytes = 20 });
-	m = module_get_file(other, "/here", &(struct module_key){ .dev = 1, .inode = 2 });
+				&(struct module_key){.build_id = id, .build_id_bytes = 20});
+	m = module_get_file(other, "/here", &(struct module_key){.dev = 1, .inode = 2});
 	assert_int_equal(module_adopt_fd(other, m, open_self(), &found), 0);
 	assert_ptr_equal(found, elder);
 	assert_true(elder->fd >= 0);
@@ -294,7 +301,7 @@ static void test_descriptors_have_a_limit(void **state)
 	struct module *found, *last = NULL;
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
-	low = (struct rlimit){ .rlim_cur = 32, .rlim_max = was.rlim_max };
+	low = (struct rlimit){.rlim_cur = 32, .rlim_max = was.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 	for (uint64_t i = 1; i <= 17; i++) {
 		uint8_t id = (uint8_t)i;

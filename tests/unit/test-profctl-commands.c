@@ -350,8 +350,9 @@ static void test_snapshot_json(void **state)
 	struct harness *h = *state;
 
 	call(h, serve_defaults, "snapshot", "--json", NULL);
-	assert_string_equal(h->out, "{\"type\":\"heap\",\"pid\":4711,\"comm\":\"redis\",\"index\":1,"
-				    "\"path\":\"/v/h.pb.gz\",\"trim\":\"trim 1 @0.5s: rss 2->1 MB\"}\n");
+	assert_string_equal(h->out,
+			    "{\"type\":\"heap\",\"pid\":4711,\"comm\":\"redis\",\"index\":1,"
+			    "\"path\":\"/v/h.pb.gz\",\"trim\":\"trim 1 @0.5s: rss 2->1 MB\"}\n");
 }
 
 static void serve_missing(struct harness *h, int fd, const Profd__Request *request)
@@ -411,13 +412,11 @@ static void serve_oversized(struct harness *h, int fd, const Profd__Request *req
 
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	check(send(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes));
-	fake_done(fd, 0, 0);
 }
 
 static void serve_garbage(struct harness *h, int fd, const Profd__Request *request)
 {
 	check(send(fd, "\xff\xff\xff", 3, 0) == 3);
-	fake_done(fd, 0, 0);
 }
 
 static void test_broken_connections(void **state)

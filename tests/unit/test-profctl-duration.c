@@ -56,8 +56,8 @@ static void test_sums(void **state)
 static void test_nonsense_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"",   "5 parsecs", "5",	  "s",	 "-1s", "+1s", "1.s", ".5s", "1s ",
-		" 1s", "1,5s",	   "1d", "1e3s", "inf", "nan", "0x10s", "1.2.3s", "1sm",
+		"",    "5 parsecs", "5",  "s",	  "-1s", "+1s", "1.s",	 ".5s",	   "1s ",
+		" 1s", "1,5s",	    "1d", "1e3s", "inf", "nan", "0x10s", "1.2.3s", "1sm",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)

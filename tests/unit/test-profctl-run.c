@@ -230,10 +230,10 @@ static void test_exit_status(void **state)
 static void test_command_that_cannot_start(void **state)
 {
 	struct harness *h = *state;
-	char *none[] = {NULL, (char *)"run", (char *)"--output", h->dir, (char *)"no-such-cmd",
-			NULL};
-	char *plain[] = {NULL, (char *)"run", (char *)"--output", h->dir, (char *)"/etc/passwd",
-			 NULL};
+	char *none[] = {NULL,	(char *)"run",	       (char *)"--output",
+			h->dir, (char *)"no-such-cmd", NULL};
+	char *plain[] = {NULL,	 (char *)"run",		(char *)"--output",
+			 h->dir, (char *)"/etc/passwd", NULL};
 
 	harness_run(h, none);
 	assert_int_equal(h->code, 127);
@@ -282,9 +282,15 @@ static void test_streams_and_descriptors_are_as_bare(void **state)
 static void test_signals_are_as_bare(void **state)
 {
 	struct harness *h = *state;
-	char *argv[] = {NULL, (char *)"run", (char *)"--cpu", (char *)"/dev/null",
-			(char *)"/bin/grep", (char *)"-E", (char *)"Sig(Blk|Ign)",
-			(char *)"/proc/self/status", NULL};
+	char *argv[] = {NULL,
+			(char *)"run",
+			(char *)"--cpu",
+			(char *)"/dev/null",
+			(char *)"/bin/grep",
+			(char *)"-E",
+			(char *)"Sig(Blk|Ign)",
+			(char *)"/proc/self/status",
+			NULL};
 	_cleanup_free_ char *expected = NULL;
 
 	harness_run(h, argv + 4);
@@ -399,6 +405,9 @@ static void test_cpu_refused(void **state)
 	assert_int_equal(h->code, 1);
 	assert_string_equal(h->out, "");
 	assert_string_equal(h->err, "profctl: perf_event_open: Permission denied: ask root\n");
+	run(h, "echo ran", "--output", h->dir, "--event", "x", NULL);
+	assert_int_equal(h->code, 1);
+	assert_string_equal(h->out, "");
 	run(h, "echo ran", "--heap", "/dev/null", NULL);
 	assert_string_equal(h->out, "ran\n");
 	assert_null(strstr(h->err, "Permission denied"));

@@ -42,7 +42,9 @@ static void capture_end(struct capture *c, const char *expected)
 static void test_columns(void **state)
 {
 	static const struct table_column columns[] = {
-		{"PID", true}, {"COMM", false}, {"RSS", true},
+		{"PID", true},
+		{"COMM", false},
+		{"RSS", true},
 	};
 	struct capture c;
 	struct table table;
@@ -84,13 +86,15 @@ static void test_control_characters_are_replaced(void **state)
 	struct capture c;
 
 	capture_start(&c);
-	output_line("%s", "a\nb\033[2Jc\x7f\xc2\x9b" "d\te\xc3\xa9");
+	output_line("%s", "a\nb\033[2Jc\x7f\xc2\x9b"
+			  "d\te\xc3\xa9");
 	capture_end(&c, "a?b?[2Jc???d?e\xc3\xa9\n");
 }
 
 static void test_json_of_bytes_that_are_not_utf8(void **state)
 {
-	json_t *value = output_json_string("a\xff" "b\xc3\xa9");
+	json_t *value = output_json_string("a\xff"
+					   "b\xc3\xa9");
 
 	assert_non_null(value);
 	assert_string_equal(json_string_value(value), "a?b??");

@@ -1,0 +1,134 @@
+/*
+ * The texts of /proc/PID that a process has a hand in: maps, stat, status,
+ * cgroup.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "daemon/proc/identity.h"
+#include "daemon/proc/maps.h"
+#include "profd/base.h"
+
+static int collect(const struct maps_entry *e, void *userdata)
+{
+	char *seen = userdata;
+
+	sprintf(seen + strlen(seen), "%lx-%lx %d %lx %x:%x %lu {%s};", e->start, e->end,
+		e->executable, e->file_offset, e->major, e->minor, e->inode, e->path);
+	return 0;
+}
+
+static void test_maps_text(void **state)
+{
+	static const char text[] =
+		"00400000-00452000 r-xp 00001000 08:02 173521      /usr/bin/db us\\012x (deleted)\n"
+		"7f0000000000-7f0000001000 rwxp 00000000 00:00 0 \n"
+		"7f0000001000-7f0000002000 rw-p 00000000 00:00 0\n"
+		"garbage\n"
+		"2000-1000 r-xp 00000000 00:00 0 \n"
+		"ffffffffffffffffff-2 r-xp 00000000 00:00 0 \n"
+		"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0    [vsyscall]\n"
+		"1000-2000 r-xp 0 00:00 0 cut";
+	_cleanup_close_ int fd = memfd_create("maps", MFD_CLOEXEC);
+	char seen[1024] = "";
+	uint64_t malformed = 0;
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	lseek(fd, 0, SEEK_SET);
+	assert_int_equal(maps_read(fd, collect, seen, &malformed), 0);
+	assert_string_equal(seen, "400000-452000 1 1000 8:2 173521 {/usr/bin/db us\nx (deleted)};"
+				  "7f0000000000-7f0000001000 1 0 0:0 0 {};"
+				  "7f0000001000-7f0000002000 0 0 0:0 0 {};"
+				  "ffffffffff600000-ffffffffff601000 1 0 0:0 0 {[vsyscall]};");
+	assert_int_equal(malformed, 4);
+}
+
+static void test_overlong_line_is_skipped(void **state)
+{
+	_cleanup_close_ int fd = memfd_create("maps", MFD_CLOEXEC);
+	static char filler[100000];
+	char seen[256] = "";
+	uint64_t malformed = 0;
+
+	memset(filler, 'x', sizeof(filler));
+	dprintf(fd, "1000-2000 r-xp 00000000 00:00 1 /");
+	assert_int_equal(write(fd, filler, sizeof(filler)), sizeof(filler));
+	dprintf(fd, "\n3000-4000 r-xp 00000000 00:00 2 /b\n");
+	lseek(fd, 0, SEEK_SET);
+	assert_int_equal(maps_read(fd, collect, seen, &malformed), 0);
+	assert_string_equal(seen, "3000-4000 1 0 0:0 2 {/b};");
+	assert_int_equal(malformed, 1);
+}
+
+static void test_stat_text_with_a_forged_comm(void **state)
+{
+	struct identity_stat st;
+
+	assert_int_equal(identity_parse_stat("7 (a) R 1 (\n)) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 "
+					     "20 0 3 0 98765 1 2 3",
+					     &st),
+			 0);
+	assert_string_equal(st.comm, "a) R 1 (\n)");
+	assert_int_equal(st.state, 'S');
+	assert_int_equal(st.threads, 3);
+	assert_int_equal(st.start_ticks, 98765);
+	assert_int_equal(identity_parse_stat("7 (a) S 1 7", &st), -EBADMSG);
+	assert_int_equal(identity_parse_stat("", &st), -EBADMSG);
+	assert_int_equal(identity_parse_stat(")(", &st), -EBADMSG);
+}
+
+static void test_uid_text(void **state)
+{
+	uid_t uid;
+
+	assert_int_equal(identity_parse_uid("Name:\tx\nUid:\t7\t7\t7\t7\n", &uid), 0);
+	assert_int_equal(uid, 7);
+	assert_int_equal(identity_parse_uid("Name:\tx\nUid:\t7\t0\t0\t0\n", &uid), 0);
+	assert_int_equal(uid, 0); /* setuid: root's, not the caller's */
+	assert_int_equal(identity_parse_uid("Name:\tUid: 7\n", &uid), -EBADMSG);
+}
+
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void check_unit(const char *cgroup, const char *expected)
+{
+	char unit[256];
+	int rc = identity_parse_unit(cgroup, unit, sizeof(unit));
+
+	assert_int_equal(rc, expected ? 0 : -ENOENT);
+	if (expected)
+		assert_string_equal(unit, expected);
+}
+
+static void test_unit_text(void **state)
+{
+	check_unit("0::/system.slice/nginx.service\n", "nginx.service");
+	check_unit("0::/user.slice/user-1.slice/user@1.service/app.slice/a.scope/sub\n", "a.scope");
+	check_unit("0::/system.slice/docker-" ID ".scope\n", ID);
+	check_unit("0::/kubepods/burstable/pod12/" ID "\n", ID);
+	check_unit("5:cpu:/x.service\n1:name=systemd:/system.slice/y.service\n0::/\n", "y.service");
+	check_unit("5:cpu:/docker/" ID "\n", ID);
+	check_unit("0::/\n", NULL);
+	check_unit("0::/init.scope", "init.scope");
+	check_unit("0::/" ID "0\n", NULL);
+	check_unit("", NULL);
+	check_unit("::::\n:\n\n", NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_maps_text),
+		cmocka_unit_test(test_overlong_line_is_skipped),
+		cmocka_unit_test(test_stat_text_with_a_forged_comm),
+		cmocka_unit_test(test_uid_text),
+		cmocka_unit_test(test_unit_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

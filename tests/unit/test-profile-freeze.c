@@ -1,0 +1,690 @@
+/* daemon/profile/freeze: an aggregate becomes a raw pprof profile. */
+#include "tests/unit/go.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "daemon/profile/freeze.h"
+#include "daemon/profile/layout.h"
+#include "profd/base.h"
+
+struct world {
+	struct module_table *modules;
+	struct module *main, *lib, *kernel, *jit, *note;
+	struct aggregate *a;
+};
+
+static struct module *new_file(struct world *w, const char *path, uint64_t inode, uint64_t start)
+{
+	struct module_key key = {.dev = 1, .inode = inode};
+	struct module *m = module_get_file(w->modules, path, &key);
+
+	assert_non_null(m);
+	if (start)
+		module_add_place(m, &(struct module_place){start, start + 0x10000, 0x1000});
+	return m;
+}
+
+static void world_init(struct world *w, size_t n_values)
+{
+	assert_int_equal(module_table_new(&w->modules), 0);
+	w->lib = new_file(w, "/lib/libx.so", 10, 0x7f0000000000);
+	w->main = new_file(w, "/usr/bin/thing", 11, 0x550000000000);
+	w->kernel = module_get_kernel(w->modules);
+	w->jit = module_get_jit(w->modules, 77);
+	w->note = module_get_note(w->modules, "[truncated]");
+	assert_int_equal(aggregate_new(n_values, 1000, &w->a), 0);
+}
+
+static void world_done(struct world *w)
+{
+	aggregate_free(w->a);
+	module_table_free(w->modules);
+}
+
+static void add(struct world *w, const struct frame *frames, size_t n,
+		const struct sample_labels *labels)
+{
+	struct sample s = {.frames = frames, .n_frames = n, .values = {1, 100, 1, 100}};
+
+	if (labels)
+		s.labels = *labels;
+	assert_int_equal(aggregate_add(w->a, &s), 0);
+}
+
+static void add_one(struct world *w, const struct module *m, uint64_t offset)
+{
+	struct frame frame = {m ? m->id : 0, offset};
+
+	add(w, &frame, 1, NULL);
+}
+
+static struct frozen freeze(struct world *w, struct freeze how)
+{
+	struct frozen f;
+
+	assert_int_equal(freeze_aggregate(w->modules, w->a, &how, &f), 0);
+	assert_int_equal(f.n_modules, pprof_n_mappings(f.profile));
+	return f;
+}
+
+/* The location of the leaf of sample @i; its mapping too if @ret_m. */
+static struct pprof_location leaf(const struct frozen *f, size_t i, struct pprof_mapping *ret_m)
+{
+	struct pprof_sample s;
+	struct pprof_location l;
+
+	pprof_sample(f->profile, i, &s);
+	assert_true(s.n_locations > 0);
+	pprof_location(f->profile, s.locations[0], &l);
+	if (ret_m) {
+		assert_true(l.mapping > 0);
+		pprof_mapping(f->profile, l.mapping, ret_m);
+		assert_true(l.address >= ret_m->start && l.address < ret_m->limit);
+	}
+	return l;
+}
+
+static uint64_t leaf_offset(const struct frozen *f, size_t i)
+{
+	struct pprof_mapping m;
+	struct pprof_location l = leaf(f, i, &m);
+
+	return l.address - m.start + m.file_offset;
+}
+
+static void check_type(const struct pprof *p, size_t i, const char *type, const char *unit)
+{
+	const char *t, *u;
+
+	pprof_sample_type(p, i, &t, &u);
+	assert_string_equal(t, type);
+	assert_string_equal(u, unit);
+}
+
+static void test_cpu_header(void **state)
+{
+	static const char *const comments[] = {"one", "two"};
+	struct world w;
+	struct frozen f;
+
+	world_init(&w, 2);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU,
+				       .period = 10101010,
+				       .time_unix_ns = 123,
+				       .duration_ns = 456,
+				       .comments = comments,
+				       .n_comments = 2});
+	assert_int_equal(pprof_n_sample_types(f.profile), 2);
+	check_type(f.profile, 0, "samples", "count");
+	check_type(f.profile, 1, "cpu", "nanoseconds");
+	assert_string_equal(pprof_default_type(f.profile), "");
+	assert_string_equal(pprof_drop_frames(f.profile), "");
+	assert_int_equal(pprof_period(f.profile), 10101010);
+	assert_int_equal(pprof_time_ns(f.profile), 123);
+	assert_int_equal(pprof_duration_ns(f.profile), 456);
+	assert_int_equal(pprof_n_comments(f.profile), 2);
+	assert_string_equal(pprof_comment(f.profile, 1), "two");
+	frozen_done(&f);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_heap_and_allocs_header(void **state)
+{
+	struct world w;
+	struct frozen f;
+
+	world_init(&w, 4);
+	f = freeze(&w, (struct freeze){.type = PROFILE_HEAP, .period = 524288});
+	assert_int_equal(pprof_n_sample_types(f.profile), 4);
+	check_type(f.profile, 0, "alloc_objects", "count");
+	check_type(f.profile, 1, "alloc_space", "bytes");
+	check_type(f.profile, 2, "inuse_objects", "count");
+	check_type(f.profile, 3, "inuse_space", "bytes");
+	assert_string_equal(pprof_default_type(f.profile), "inuse_space");
+	frozen_done(&f);
+	f = freeze(&w, (struct freeze){.type = PROFILE_ALLOCS});
+	check_type(f.profile, 3, "inuse_space", "bytes");
+	assert_string_equal(pprof_default_type(f.profile), "alloc_space");
+	frozen_done(&f);
+	assert_int_equal(freeze_aggregate(w.modules, w.a, &(struct freeze){.type = PROFILE_CPU}, &f),
+			 -EINVAL);
+	world_done(&w);
+}
+
+static void test_names_of_types(void **state)
+{
+	enum profile_type type;
+
+	assert_int_equal(profile_type_parse("heap", &type), 0);
+	assert_int_equal(type, PROFILE_HEAP);
+	assert_int_equal(profile_type_parse("allocs", &type), 0);
+	assert_string_equal(profile_type_name(type), "allocs");
+	assert_string_equal(profile_type_name(PROFILE_CPU), "cpu");
+	assert_int_equal(profile_type_parse("hea", &type), -EINVAL);
+}
+
+static void test_addresses_are_where_the_module_was_seen(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct pprof_mapping m;
+
+	world_init(&w, 2);
+	add_one(&w, w.lib, 0x1234);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(leaf(&f, 0, &m).address, 0x7f0000000234);
+	assert_int_equal(m.start, 0x7f0000000000);
+	assert_int_equal(m.limit, 0x7f0000010000);
+	assert_int_equal(m.file_offset, 0x1000);
+	assert_string_equal(m.path, "/lib/libx.so");
+	assert_false(m.symbolized);
+	assert_int_equal(f.modules[0], w.lib->id);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_places_of_the_process_come_first(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct freeze_place places[2];
+
+	world_init(&w, 2);
+	places[0] = (struct freeze_place){w.main->id, {0x660000000000, 0x660000001000, 0x1000}};
+	places[1] = (struct freeze_place){w.main->id, {0x660000005000, 0x660000006000, 0x5000}};
+	add_one(&w, w.main, 0x1010);
+	add_one(&w, w.main, 0x5020);
+	add_one(&w, w.lib, 0x1030);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .places = places, .n_places = 2});
+	assert_int_equal(leaf(&f, 0, NULL).address, 0x660000000010);
+	assert_int_equal(leaf(&f, 1, NULL).address, 0x660000005020);
+	assert_int_equal(leaf(&f, 2, NULL).address, 0x7f0000000030);
+	assert_int_equal(pprof_n_mappings(f.profile), 3);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_main_module_is_the_first_mapping(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct pprof_mapping m;
+
+	world_init(&w, 2);
+	add_one(&w, w.lib, 0x1234);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .main_module = w.main->id});
+	pprof_mapping(f.profile, 1, &m); /* though no frame is in it */
+	assert_string_equal(m.path, "/usr/bin/thing");
+	assert_int_equal(f.modules[0], w.main->id);
+	assert_int_equal(f.modules[1], w.lib->id);
+	frozen_done(&f);
+	add_one(&w, w.main, 0x1010);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .main_module = w.main->id});
+	pprof_mapping(f.profile, 1, &m);
+	assert_string_equal(m.path, "/usr/bin/thing");
+	assert_int_equal(pprof_n_mappings(f.profile), 2);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_overlapping_modules_are_moved_apart(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct module *other[2];
+	struct pprof_mapping m;
+
+	world_init(&w, 2);
+	other[0] = new_file(&w, "/usr/bin/other", 20, 0x7f0000008000); /* in part */
+	other[1] = new_file(&w, "/usr/bin/third", 21, 0x7f0000000000);
+	add_one(&w, w.lib, 0x9234);
+	add_one(&w, other[0], 0x1234);
+	add_one(&w, other[1], 0x9234);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(leaf(&f, 0, NULL).address, 0x7f0000008234);
+	assert_int_equal(leaf(&f, 1, &m).address, LAYOUT_SYNTHETIC_BASE + 0x234);
+	assert_int_equal(m.start, LAYOUT_SYNTHETIC_BASE);
+	assert_int_equal(m.limit, LAYOUT_SYNTHETIC_BASE + 0x10000);
+	assert_int_equal(leaf(&f, 2, NULL).address, LAYOUT_SYNTHETIC_BASE + 0x18234);
+	assert_int_equal(leaf_offset(&f, 0), 0x9234);
+	assert_int_equal(leaf_offset(&f, 1), 0x1234);
+	assert_int_equal(leaf_offset(&f, 2), 0x9234);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+/* Two programs at one place: not the same code, for all their names. */
+static void test_equal_paths_are_not_enough(void **state)
+{
+	struct world w;
+	struct frozen f;
+
+	world_init(&w, 2);
+	add_one(&w, w.lib, 0x1234);
+	add_one(&w, new_file(&w, "/lib/libx.so", 99, 0x7f0000000000), 0x1234);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(pprof_n_mappings(f.profile), 2);
+	assert_int_equal(leaf_offset(&f, 1), 0x1234);
+	assert_int_not_equal(f.modules[0], f.modules[1]);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_an_alias_is_its_elder(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct module *alias;
+	struct freeze_place place;
+
+	world_init(&w, 2);
+	alias = new_file(&w, "/lib/libx.so", 99, 0);
+	assert_int_not_equal(alias->id, w.lib->id);
+	alias->alias_of = w.lib;
+	place = (struct freeze_place){alias->id, {0x7e0000000000, 0x7e0000010000, 0x1000}};
+	add_one(&w, w.lib, 0x1234);
+	add_one(&w, alias, 0x1234);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .places = &place, .n_places = 1});
+	assert_int_equal(pprof_n_mappings(f.profile), 1);
+	assert_int_equal(pprof_n_locations(f.profile), 1);
+	assert_int_equal(f.modules[0], w.lib->id);
+	assert_int_equal(leaf(&f, 1, NULL).address, 0x7e0000000234);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_kernel_addresses_stay(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct pprof_mapping m;
+
+	world_init(&w, 2);
+	add_one(&w, w.kernel, 0xffffffff81234567);
+	add_one(&w, w.kernel, 0xffffffffc0000010); /* a module, far away */
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(leaf(&f, 0, &m).address, 0xffffffff81234567);
+	assert_int_equal(leaf(&f, 1, &m).address, 0xffffffffc0000010);
+	assert_int_equal(pprof_n_mappings(f.profile), 1);
+	assert_string_equal(m.path, "[kernel.kallsyms]");
+	assert_int_equal(m.start, 0xffffffff81234000);
+	assert_int_equal(m.limit, 0xffffffffc0001000);
+	assert_int_equal(leaf_offset(&f, 0), 0xffffffff81234567);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_jit_code_is_mapped_around_files(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct pprof_mapping m;
+
+	world_init(&w, 2);
+	add_one(&w, w.lib, 0x1000);
+	add_one(&w, w.jit, 0x7f0000000000 - 0x100); /* on either side of the library */
+	add_one(&w, w.jit, 0x7f0000010000 + 0x100);
+	add_one(&w, w.jit, 0x7f0000010000 + 0x5000);
+	add_one(&w, w.jit, 0x100000);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(leaf(&f, 0, NULL).address, 0x7f0000000000);
+	assert_int_equal(leaf(&f, 1, &m).address, 0x7efffffffF00);
+	assert_string_equal(m.path, "//anon");
+	assert_int_equal(m.limit, 0x7f0000000000);
+	assert_int_equal(leaf(&f, 2, &m).address, 0x7f0000010100);
+	assert_int_equal(m.start, 0x7f0000010000);
+	assert_int_equal(m.limit, 0x7f0000016000);
+	assert_int_equal(leaf(&f, 3, NULL).mapping, leaf(&f, 2, NULL).mapping);
+	assert_int_equal(leaf(&f, 4, NULL).address, 0x100000);
+	assert_int_equal(pprof_n_mappings(f.profile), 4);
+	for (size_t i = 1; i < 4; i++)
+		assert_int_equal(f.modules[i], w.jit->id);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_jit_code_of_two_processes(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct module *other;
+
+	world_init(&w, 2);
+	other = module_get_jit(w.modules, 78);
+	add_one(&w, w.jit, 0x200123);
+	add_one(&w, other, 0x200123);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(leaf(&f, 0, NULL).address, 0x200123);
+	assert_int_equal(leaf(&f, 1, NULL).address, LAYOUT_SYNTHETIC_BASE + 0x123);
+	assert_int_equal(leaf_offset(&f, 1), 0x200123); /* what its perf map knows */
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_scattered_jit_code_costs_a_bounded_number_of_mappings(void **state)
+{
+	struct world w;
+	struct frozen f;
+
+	world_init(&w, 2);
+	for (uint64_t i = 1; i <= 500; i++)
+		add_one(&w, w.jit, i << 32);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(pprof_n_mappings(f.profile), 64);
+	for (uint64_t i = 1; i <= 500; i++)
+		assert_int_equal(leaf(&f, i - 1, NULL).address, i << 32);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_notes_and_unknown_modules(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct pprof_location l;
+	struct pprof_line line;
+	struct pprof_sample s;
+
+	world_init(&w, 2);
+	add_one(&w, w.note, 0);
+	add_one(&w, NULL, 0x1234567);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	l = leaf(&f, 0, NULL);
+	assert_int_equal(l.mapping, 0);
+	assert_int_not_equal(l.address, 0);
+	assert_int_equal(l.n_lines, 1);
+	pprof_sample(f.profile, 0, &s);
+	pprof_location_line(f.profile, s.locations[0], 0, &line);
+	assert_string_equal(line.name, "[truncated]");
+	l = leaf(&f, 1, NULL);
+	assert_int_equal(l.mapping, 0);
+	assert_int_equal(l.address, 0x1234567);
+	assert_int_equal(l.n_lines, 0);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_offsets_outside_of_all_places(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct pprof_mapping m;
+	struct module *nowhere;
+
+	world_init(&w, 2);
+	nowhere = new_file(&w, "/lib/nowhere.so", 30, 0);
+	nowhere->n_segments = 1;
+	nowhere->segments[0] = (struct module_segment){0x400000, 0x1000, 0x2000};
+	add_one(&w, nowhere, 0x2010); /* by program header */
+	add_one(&w, w.lib, 0x999999);
+	add_one(&w, w.lib, 0x0);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(leaf(&f, 0, &m).address, 0x400010);
+	assert_int_equal(leaf(&f, 1, &m).address - m.start + m.file_offset, 0x999999);
+	assert_string_equal(m.path, "/lib/libx.so");
+	assert_int_equal(leaf_offset(&f, 2), 0);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_filters(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct pprof_sample s;
+	struct frame frames[] = {{0, 0x1010}, {0, 0x1020}, {0, 0x1030}};
+	struct sample_labels labels[] = {
+		{.pid = 1, .comm = "one", .unit = "a.service"},
+		{.pid = 2, .comm = "two", .unit = "a.service"},
+		{.pid = 3},
+	};
+
+	world_init(&w, 2);
+	for (size_t i = 0; i < 3; i++) {
+		frames[i].module = w.lib->id;
+		add(&w, &frames[i], 1, &labels[i]);
+	}
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .only_pid = 2});
+	assert_int_equal(pprof_n_samples(f.profile), 1);
+	assert_int_equal(pprof_n_locations(f.profile), 1);
+	assert_int_equal(leaf_offset(&f, 0), 0x1020);
+	frozen_done(&f);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .only_comm = "one"});
+	assert_int_equal(pprof_n_samples(f.profile), 1);
+	frozen_done(&f);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .only_unit = "a.service"});
+	assert_int_equal(pprof_n_samples(f.profile), 2);
+	frozen_done(&f);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .only_unit = "b.service"});
+	assert_int_equal(pprof_n_samples(f.profile), 0);
+	assert_int_equal(pprof_n_mappings(f.profile), 0);
+	frozen_done(&f);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	assert_int_equal(pprof_n_samples(f.profile), 3);
+	pprof_sample(f.profile, 0, &s);
+	assert_int_equal(s.values[1], 100);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_labels(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct frame frame;
+	struct sample_labels labels = {
+		.pid = 10, .tid = 11, .comm = "c", .thread = "t", .unit = "u", .bytes = 4096};
+	struct pprof_label l;
+	struct pprof_sample s;
+
+	world_init(&w, 4);
+	frame = (struct frame){w.lib->id, 0x1010};
+	add(&w, &frame, 1, &labels);
+	f = freeze(&w, (struct freeze){.type = PROFILE_HEAP});
+	pprof_sample(f.profile, 0, &s);
+	assert_int_equal(s.n_labels, 1); /* a heap is one process's */
+	pprof_sample_label(f.profile, 0, 0, &l);
+	assert_string_equal(l.key, "bytes");
+	assert_string_equal(l.unit, "bytes");
+	assert_int_equal(l.num, 4096);
+	frozen_done(&f);
+	world_done(&w);
+
+	world_init(&w, 2);
+	labels.bytes = 0;
+	frame.module = w.lib->id;
+	add(&w, &frame, 1, &labels);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU});
+	pprof_sample(f.profile, 0, &s);
+	assert_int_equal(s.n_labels, 5);
+	pprof_sample_label(f.profile, 0, 0, &l);
+	assert_string_equal(l.key, "pid");
+	assert_null(l.str);
+	assert_int_equal(l.num, 10);
+	pprof_sample_label(f.profile, 0, 4, &l);
+	assert_string_equal(l.key, "unit");
+	assert_string_equal(l.str, "u");
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_entries_of_nothing_are_left_out(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct frame frame;
+	struct sample s = {.frames = &frame, .n_frames = 1};
+
+	world_init(&w, 4);
+	frame = (struct frame){w.lib->id, 0x1010};
+	assert_int_equal(aggregate_add(w.a, &s), 0);
+	f = freeze(&w, (struct freeze){.type = PROFILE_HEAP});
+	assert_int_equal(pprof_n_samples(f.profile), 0);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+/* ---- as Go sees it */
+
+static char *write_profile(const struct pprof *p)
+{
+	char *path = strdup("/tmp/profd-test-XXXXXX");
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pprof_write_gzip(p, fd), 0);
+	close(fd);
+	return path;
+}
+
+static void name(struct pprof *p, uint64_t id, const char *text)
+{
+	struct pprof_line line = {.name = text, .system_name = text, .file = "f.cc", .line = 3};
+
+	assert_int_equal(pprof_set_lines(p, id, &line, 1), 0);
+}
+
+static bool has_flat(const char *top, const char *name)
+{
+	_cleanup_free_ char *copy = strdup(top);
+	char *save;
+
+	for (char *l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		double flat;
+		size_t n = strlen(l), k = strlen(name);
+
+		if (n > k && !strcmp(l + n - k, name) && l[n - k - 1] == ' ')
+			return sscanf(l, " %lf", &flat) == 1 && flat > 0;
+	}
+	return false;
+}
+
+static void test_go_accepts_a_whole_machine(void **state)
+{
+	struct world w;
+	struct frozen f;
+	struct frame frames[5];
+	struct sample_labels labels = {.pid = 10, .tid = 11, .comm = "c", .unit = "u.service"};
+	_cleanup_free_ char *path = NULL, *json = NULL, *text = NULL, *tags = NULL;
+
+	world_init(&w, 2);
+	frames[0] = (struct frame){w.kernel->id, 0xffffffff81234567};
+	frames[1] = (struct frame){w.jit->id, 0x200123};
+	frames[2] = (struct frame){w.lib->id, 0x1234};
+	frames[3] = (struct frame){w.main->id, 0x1234};
+	frames[4] = (struct frame){w.note->id, 0};
+	add(&w, frames, 5, &labels);
+	add_one(&w, new_file(&w, "/usr/bin/other", 20, 0x7f0000008000), 0x1234);
+	add_one(&w, NULL, 0x1234567);
+	f = freeze(&w, (struct freeze){
+			       .type = PROFILE_CPU, .period = 10101010, .main_module = w.main->id});
+	path = write_profile(f.profile);
+	json = go_check(path);
+	assert_non_null(strstr(json, "\"samples\":3"));
+	assert_non_null(strstr(json, "\"period_type\":\"cpu/nanoseconds\""));
+	assert_non_null(strstr(json, "\"mappings\":[{\"start\":93458488360960"));
+	assert_null(strstr(json, "\"symbolized\":true"));
+	text = go_pprof("-raw", path);
+	assert_non_null(strstr(text, "[truncated]"));
+	assert_non_null(strstr(text, "0xffffffff81234567"));
+	tags = go_pprof("-traces -symbolize=none -tagfocus=pid=10", path);
+	assert_non_null(strstr(tags, "u.service"));
+	assert_null(strstr(tags, "0x1234567"));
+	unlink(path);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+/* The flat value is that of whoever called the allocator. */
+static void test_go_attributes_memory_to_the_caller(void **state)
+{
+	static const char *const names[][3] = {
+		{"operator new(unsigned long)", "caller0(int)", "main"},
+		{"operator new[](unsigned long)", "caller1()", "main"},
+		{"strdup", "caller2", "main"},
+		{"std::__new_allocator<std::pair<int, long> >::allocate(unsigned long, void const*)",
+		 "caller3", "main"},
+		{"std::_Vector_base<int, std::allocator<int> >::_M_allocate(unsigned long)",
+		 "std::vector<int, std::allocator<int> >::reserve(unsigned long)", "main"},
+		{"__rust_alloc", "caller5", "main"},
+		/* mentions allocators, and is none */
+		{"user_code", "std::for_each<std::allocator<int>::allocate>", "main"},
+		{"my::pool::allocate(int)", "caller7", "main"},
+		{"operator new(unsigned long)", "(anonymous namespace)::Caller::operator()(int)",
+		 "main"},
+	};
+	static const char *const expected[] = {
+		"caller0", "caller1", "caller2", "caller3",
+		"std::vector::reserve", "caller5", "user_code", "my::pool::allocate",
+		"Caller::operator",
+	};
+	struct world w;
+	struct frozen f;
+	_cleanup_free_ char *path = NULL, *top = NULL, *json = NULL;
+
+	world_init(&w, 4);
+	for (uint64_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct frame frames[3];
+
+		for (uint64_t j = 0; j < 3; j++)
+			frames[j] = (struct frame){w.lib->id, 0x1000 + i * 16 + j};
+		add(&w, frames, 3, NULL);
+	}
+	f = freeze(&w, (struct freeze){.type = PROFILE_HEAP, .period = 524288});
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct pprof_sample s;
+
+		pprof_sample(f.profile, i, &s);
+		for (size_t j = 0; j < 3; j++)
+			name(f.profile, s.locations[j], names[i][j]);
+	}
+	assert_int_equal(pprof_set_symbolized(f.profile, 1), 0);
+	path = write_profile(f.profile);
+	json = go_check(path);
+	assert_non_null(strstr(json, "\"default\":\"inuse_space\""));
+	top = go_pprof("-top -nodecount=100 -nodefraction=0", path);
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		if (!strstr(top, expected[i]))
+			fail_msg("%s is not in\n%s", expected[i], top);
+	}
+	assert_null(strstr(top, "operator new"));
+	assert_null(strstr(top, "strdup"));
+	assert_null(strstr(top, "__new_allocator"));
+	assert_null(strstr(top, "_M_allocate"));
+	assert_null(strstr(top, "__rust_alloc"));
+	assert_true(has_flat(top, "caller2"));
+	assert_true(has_flat(top, "user_code"));
+	unlink(path);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cpu_header),
+		cmocka_unit_test(test_heap_and_allocs_header),
+		cmocka_unit_test(test_names_of_types),
+		cmocka_unit_test(test_addresses_are_where_the_module_was_seen),
+		cmocka_unit_test(test_places_of_the_process_come_first),
+		cmocka_unit_test(test_main_module_is_the_first_mapping),
+		cmocka_unit_test(test_overlapping_modules_are_moved_apart),
+		cmocka_unit_test(test_equal_paths_are_not_enough),
+		cmocka_unit_test(test_an_alias_is_its_elder),
+		cmocka_unit_test(test_kernel_addresses_stay),
+		cmocka_unit_test(test_jit_code_is_mapped_around_files),
+		cmocka_unit_test(test_jit_code_of_two_processes),
+		cmocka_unit_test(test_scattered_jit_code_costs_a_bounded_number_of_mappings),
+		cmocka_unit_test(test_notes_and_unknown_modules),
+		cmocka_unit_test(test_offsets_outside_of_all_places),
+		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_entries_of_nothing_are_left_out),
+		cmocka_unit_test(test_go_accepts_a_whole_machine),
+		cmocka_unit_test(test_go_attributes_memory_to_the_caller),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
