@@ -107,7 +107,7 @@ $(BUILD)/libprofd.so: $(call pic,$(preload_src)) client/preload/libprofd.map
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ $(LDFLAGS) -o $@ \
-		$(filter %.c %.a,$^) $(libs_daemon) -lcmocka -ljansson
+		$< $(filter %.a,$^) $(libs_daemon) -lcmocka -ljansson
 
 $(BUILD)/fixtures/%: tests/fixtures/%.c
 	$(call say,CC,$<)
@@ -165,7 +165,7 @@ sanitized: $(BUILD)/profd $(BUILD)/profctl unit
 replay: $(fuzzers:%=$(BUILD)/replay/%)
 $(BUILD)/replay/%: tests/fuzz/fuzz-%.c tests/fuzz/replay.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
 	$(call say,REPLAY,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(libs_daemon)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c $(filter %.a,$^) $(libs_daemon)
 
 #: fuzz     libFuzzer on every target, FUZZ_SECONDS (60) each  (FUZZ=name: only that one)
 FUZZ_SECONDS ?= 60
@@ -183,7 +183,7 @@ fuzz:
 fuzzers: $(fuzzers:%=$(BUILD)/fuzzers/%)
 $(BUILD)/fuzzers/%: tests/fuzz/fuzz-%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
 	$(call say,FUZZER,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.c %.a,$^) $(libs_daemon)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $< $(filter %.a,$^) $(libs_daemon)
 
 #: tidy     clang-tidy on all sources
 tidy: $(gen_h)

@@ -42,6 +42,7 @@ static int engine_watch(struct engine *e, pid_t pid, char *why, size_t why_size)
 		snprintf(why, why_size, "watch: one command is being watched already");
 		return -EBUSY;
 	}
+	e->ctx.watched = pid;
 	r = engine_start_cpu(e, pid, why, why_size);
 	if (r < 0)
 		e->ctx.no_sampler = "perf events were refused";

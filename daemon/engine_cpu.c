@@ -3,10 +3,12 @@
  * struct sample -> every open window. The rooms on the way do not know one
  * another; this file hands each one's result to the next.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
+#include "daemon/cpu/record.h"
 #include "daemon/engine_internal.h"
 #include "profd/base.h"
 
@@ -146,7 +148,13 @@ static void drain_to(struct engine *e, uint64_t horizon_ns)
 		.on_mmap = on_mmap,
 	};
 
+	struct sampler_stats stats;
+
 	sampler_drain(e->ctx.sampler, horizon_ns, &handlers, e);
+	sampler_stats(e->ctx.sampler, &stats);
+	if (stats.lost != e->lost) /* a mapping or an exec may be among them */
+		process_distrust(e->ctx.processes);
+	e->lost = stats.lost;
 	process_reap(e->ctx.processes, control_mono_ns() - REAP_AFTER_NS);
 }
 
@@ -197,6 +205,8 @@ int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size)
 	};
 	int r;
 
+	/* the sampler hands registers over in perf's order, the unwinder takes them */
+	assert(RECORD_REGS_USER == unwind_perf_regs);
 	r = sampler_new(e->ctx.keeper, &config, &e->ctx.sampler, why, why_size);
 	if (r < 0)
 		return r;

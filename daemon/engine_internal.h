@@ -18,6 +18,7 @@ struct engine {
 	sd_event_source *drain_timer;
 	sd_event_source *retain_timer;
 	bool quitting;
+	uint64_t lost; /* records lost by the last drain's end */
 
 	/* frames of the sample being joined */
 	struct frame frames[2 * PROFD_MAX_FRAMES + 1];

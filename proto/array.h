@@ -9,22 +9,22 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define ARRAY_TABLE(type)        \
-	struct {                 \
-		type *items;     \
-		size_t n, room;  \
+#define ARRAY_TABLE(type)                                                                          \
+	struct {                                                                                   \
+		type *items;                                                                       \
+		size_t n, room;                                                                    \
 	}
 
 /* Makes room for @extra more items. 0 or -ENOMEM. */
-#define array_grow(table, extra)                                                     \
-	array_grow_bytes((void **)&(table)->items, &(table)->room, (table)->n, (extra), \
+#define array_grow(table, extra)                                                                   \
+	array_grow_bytes((void **)&(table)->items, &(table)->room, (table)->n, (extra),            \
 			 sizeof(*(table)->items))
 
 /* Makes room for one more item and gives a pointer to it, zeroed; NULL: no memory. */
-#define array_add(table)                                                        \
-	(array_grow((table), 1) < 0                                             \
-		 ? NULL                                                         \
-		 : ((table)->items[(table)->n] = (__typeof__(*(table)->items)){0}, \
+#define array_add(table)                                                                           \
+	(array_grow((table), 1) < 0                                                                \
+		 ? NULL                                                                            \
+		 : ((table)->items[(table)->n] = (__typeof__(*(table)->items)){0},                 \
 		    &(table)->items[(table)->n++]))
 
 static inline int array_grow_bytes(void **items, size_t *room, size_t n, size_t extra,

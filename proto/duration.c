@@ -12,8 +12,8 @@
 #include "profd/base.h"
 
 #define SECONDS_PER_MINUTE 60ULL
-#define SECONDS_PER_HOUR (60 * SECONDS_PER_MINUTE)
-#define SECONDS_PER_DAY (24 * SECONDS_PER_HOUR)
+#define SECONDS_PER_HOUR   (60 * SECONDS_PER_MINUTE)
+#define SECONDS_PER_DAY	   (24 * SECONDS_PER_HOUR)
 
 static const struct {
 	const char *suffix;
@@ -22,8 +22,8 @@ static const struct {
 	/* "ms" before "m": the first that fits is taken. */
 	{"ms", NSEC_PER_MSEC},
 	{"s", NSEC_PER_SEC},
-	{"m", SECONDS_PER_MINUTE * NSEC_PER_SEC},
-	{"h", SECONDS_PER_HOUR * NSEC_PER_SEC},
+	{"m", SECONDS_PER_MINUTE *NSEC_PER_SEC},
+	{"h", SECONDS_PER_HOUR *NSEC_PER_SEC},
 };
 
 struct decimal {

@@ -20,7 +20,7 @@
 
 struct pprof_top_entry {
 	const char *name, *file; /* "": not known */
-	int64_t line; /* where most of flat is, else the first one seen; 0: not known */
+	int64_t line;		 /* where most of flat is, else the first one seen; 0: not known */
 	int64_t flat, cum;
 };
 

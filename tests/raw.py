@@ -5,7 +5,7 @@
 
 Prints TYPE's total, then for each NAME the part of it in stacks that have a
 frame whose function matches REGEX; a REGEX that begins with ^^ looks at the
-innermost frame only. Output: "total=N n=SAMPLES NAME=N NAME=N ..".
+innermost frame only, one that begins with $$ at the outermost. Output: "total=N n=SAMPLES NAME=N NAME=N ..".
 """
 import re
 import subprocess
@@ -50,8 +50,8 @@ def main():
     for values, ids in samples:
         stack = [n for i in ids for n in names.get(i, [])]
         for name, regex in filters:
-            frames = stack[:1] if regex.startswith('^^') else stack
-            if any(re.search(regex.removeprefix('^^'), frame) for frame in frames):
+            frames = {'^^': stack[:1], '$$': stack[-1:]}.get(regex[:2], stack)
+            if any(re.search(regex.removeprefix('^^').removeprefix('$$'), f) for f in frames):
                 sums[name] += values[index]
     total = sum(values[index] for values, _ in samples)
     print(' '.join([f'total={total}', f'n={len(samples)}'] + [f'{k}={v}' for k, v in sums.items()]))

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "client/profctl/duration.h"
+#include "proto/duration.h"
 #include "client/profctl/output.h"
 #include "profd/base.h"
 

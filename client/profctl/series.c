@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "client/profctl/connect.h"
-#include "client/profctl/duration.h"
+#include "proto/duration.h"
 #include "client/profctl/output.h"
 #include "client/profctl/save.h"
 #include "client/profctl/signals.h"

@@ -2,7 +2,7 @@
 
 #include "client/profctl/args.h"
 #include "client/profctl/connect.h"
-#include "client/profctl/duration.h"
+#include "proto/duration.h"
 #include "client/profctl/output.h"
 #include "client/profctl/table.h"
 #include "profd/base.h"

@@ -43,6 +43,7 @@ struct control_context {
 	struct scribe *scribe;
 	struct store *store;
 	bool private; /* one command's own daemon: its peers are one user */
+	pid_t watched; /* private: the command */
 	uint64_t start_mono_ns;
 	struct control_counters counters;
 	unsigned last_pending;	       /* last heaps being written (last.h) */

@@ -46,26 +46,20 @@ static void on_dump_done(const struct dump_result *result, void *userdata)
 	end(last);
 }
 
-static bool ended_in_order(const struct heap_client *client)
-{
-	struct heap_header header;
-
-	return heap_table_header(client->table_fd, &header) >= 0 &&
-	       header.state == HEAP_STATE_EXITED;
-}
-
 void last_heap(struct control_context *ctx, struct heap_client *client)
 {
-	bool in_order = ended_in_order(client);
+	struct heap_header header = {0};
+	bool in_order, empty;
 	char note[96], stamp[PUBLISH_STAMP_BYTES];
 	struct dump_options options = {.note = note};
-	struct last *last;
+	struct last *last = NULL;
 
-	if (in_order && !ctx->private) {
-		heap_clients_remove(ctx->clients, client);
-		return;
-	}
-	last = calloc(1, sizeof(*last));
+	(void)heap_table_header(client->table_fd, &header);
+	in_order = header.state == HEAP_STATE_EXITED;
+	/* the helpers that a command starts by the dozen have nothing to tell */
+	empty = header.samples == 0 && client->pid != ctx->watched;
+	if (!empty && (ctx->private || !in_order))
+		last = calloc(1, sizeof(*last));
 	if (!last) {
 		heap_clients_remove(ctx->clients, client);
 		return;

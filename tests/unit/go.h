@@ -18,9 +18,9 @@
 
 #include <cmocka.h>
 
-#define GO_BUILD                                                                 \
-	"GOPATH=/usr/share/gocode GO111MODULE=off GOFLAGS= "                     \
-	"GOCACHE=${GOCACHE:-$(dirname %s)/.gocache} "                            \
+#define GO_BUILD                                                                                   \
+	"GOPATH=/usr/share/gocode GO111MODULE=off GOFLAGS= "                                       \
+	"GOCACHE=${GOCACHE:-$(dirname %s)/.gocache} "                                              \
 	"go build -o %s ./tests/gocheck >&2"
 
 static inline void go_skip(const char *why)

@@ -259,14 +259,3 @@ static void check_named(struct context *c, uint64_t mapping)
 	assert_true(count_named(p, mapping, "innermost") > 10);
 	pprof_free(p);
 }
-
-static void check_makeshift(struct context *c, uint64_t mapping, const char *file)
-{
-	struct pprof *p = read_profile(c->dir_fd, c->name);
-	struct pprof_mapping m;
-
-	pprof_mapping(p, mapping, &m);
-	assert_true(m.symbolized);
-	assert_int_equal(count_named(p, mapping, file), N_LOCATIONS);
-	pprof_free(p);
-}

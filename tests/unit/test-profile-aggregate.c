@@ -148,7 +148,8 @@ static void test_sums_saturate(void **state)
 {
 	struct aggregate *a = new_aggregate(10);
 	struct frame frame = {1, 1};
-	struct sample s = {.frames = &frame, .n_frames = 1, .values = {INT64_MAX - 1, INT64_MIN + 1}};
+	struct sample s = {
+		.frames = &frame, .n_frames = 1, .values = {INT64_MAX - 1, INT64_MIN + 1}};
 
 	assert_int_equal(aggregate_add(a, &s), 0);
 	assert_int_equal(aggregate_add(a, &s), 0);

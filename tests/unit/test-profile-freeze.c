@@ -148,8 +148,9 @@ static void test_heap_and_allocs_header(void **state)
 	check_type(f.profile, 3, "inuse_space", "bytes");
 	assert_string_equal(pprof_default_type(f.profile), "alloc_space");
 	frozen_done(&f);
-	assert_int_equal(freeze_aggregate(w.modules, w.a, &(struct freeze){.type = PROFILE_CPU}, &f),
-			 -EINVAL);
+	assert_int_equal(
+		freeze_aggregate(w.modules, w.a, &(struct freeze){.type = PROFILE_CPU}, &f),
+		-EINVAL);
 	world_done(&w);
 }
 
@@ -604,7 +605,8 @@ static void test_go_attributes_memory_to_the_caller(void **state)
 		{"operator new(unsigned long)", "caller0(int)", "main"},
 		{"operator new[](unsigned long)", "caller1()", "main"},
 		{"strdup", "caller2", "main"},
-		{"std::__new_allocator<std::pair<int, long> >::allocate(unsigned long, void const*)",
+		{"std::__new_allocator<std::pair<int, long> >::allocate(unsigned long, void "
+		 "const*)",
 		 "caller3", "main"},
 		{"std::_Vector_base<int, std::allocator<int> >::_M_allocate(unsigned long)",
 		 "std::vector<int, std::allocator<int> >::reserve(unsigned long)", "main"},
@@ -616,8 +618,14 @@ static void test_go_attributes_memory_to_the_caller(void **state)
 		 "main"},
 	};
 	static const char *const expected[] = {
-		"caller0", "caller1", "caller2", "caller3",
-		"std::vector::reserve", "caller5", "user_code", "my::pool::allocate",
+		"caller0",
+		"caller1",
+		"caller2",
+		"caller3",
+		"std::vector::reserve",
+		"caller5",
+		"user_code",
+		"my::pool::allocate",
 		"Caller::operator",
 	};
 	struct world w;

@@ -228,10 +228,10 @@ static void test_dropped_frames(void **state)
 	assert_int_equal(pprof_set_drop_frames(p, "malloc|operator new(\\[\\])?|mid.*"), 0);
 	STACK(p, 1, "malloc", "own", "main");
 	STACK(p, 2, "malloc", "operator new[](unsigned long)", "own", "main");
-	STACK(p, 4, "malloc<wrapper", "main");	  /* the wrapper stays */
+	STACK(p, 4, "malloc<wrapper", "main"); /* the wrapper stays */
 	STACK(p, 8, "below", "middle(int)", "own", "main");
-	STACK(p, 16, "my_malloc", "main");	  /* not the whole name */
-	STACK(p, 32, "malloc");			  /* a stack never goes whole */
+	STACK(p, 16, "my_malloc", "main"); /* not the whole name */
+	STACK(p, 32, "malloc");		   /* a stack never goes whole */
 	STACK(p, 64, "malloc", "operator new(unsigned long)");
 	top = top_of(p, NULL);
 	check(top, "own", 1 + 2 + 8, 11);

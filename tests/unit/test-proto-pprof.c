@@ -253,9 +253,12 @@ static void test_bad_utf8_is_replaced(void **state)
 		{"plain", "plain"},
 		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
 		{"\xf0\x9f\x90\x8c", "\xf0\x9f\x90\x8c"},
-		{"\xff" "a", "\xef\xbf\xbd" "a"},
-		{"a\xc3", "a\xef\xbf\xbd"},			     /* cut short */
-		{"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},	     /* overlong */
+		{"\xff"
+		 "a",
+		 "\xef\xbf\xbd"
+		 "a"},
+		{"a\xc3", "a\xef\xbf\xbd"},				  /* cut short */
+		{"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},		  /* overlong */
 		{"\xe0\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* overlong */
 		{"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* a surrogate */
 		{"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
@@ -274,9 +277,11 @@ static void test_label_rules(void **state)
 {
 	struct pprof *p = make_profile();
 	struct pprof_label labels[] = {
-		{.key = "a", .num = 0, .unit = ""},	 /* would vanish */
-		{.key = "b", .str = "one"},	 {.key = "b", .str = "two"},
-		{.key = "b", .num = 3},		 {.key = "", .str = "no key"},
+		{.key = "a", .num = 0, .unit = ""}, /* would vanish */
+		{.key = "b", .str = "one"},
+		{.key = "b", .str = "two"},
+		{.key = "b", .num = 3},
+		{.key = "", .str = "no key"},
 		{.key = "c", .str = "", .num = 7}, /* an empty string says nothing */
 		{.key = "d", .num = 0, .unit = "bytes"},
 	};
@@ -482,11 +487,11 @@ static void foreign_init(struct foreign *f)
 	memcpy(f->strings, (char *[]){"", "one", "two", "three"}, sizeof(f->strings));
 	f->profile.n_string_table = 4;
 	f->profile.string_table = f->strings;
-#define TABLE(field, array, item)            \
-	do {                                 \
-		f->array[0] = &f->item;      \
-		f->profile.n_##field = 1;    \
-		f->profile.field = f->array; \
+#define TABLE(field, array, item)                                                                  \
+	do {                                                                                       \
+		f->array[0] = &f->item;                                                            \
+		f->profile.n_##field = 1;                                                          \
+		f->profile.field = f->array;                                                       \
 	} while (0)
 	TABLE(sample_type, types, type);
 	TABLE(mapping, mappings, mapping);
@@ -602,14 +607,14 @@ static void test_equal_locations_stay_apart(void **state)
 	pprof_free(p);
 }
 
-#define REFUSED(change)                                              \
-	do {                                                         \
-		struct foreign f;                                    \
-		struct pprof *p = NULL;                              \
-                                                                     \
-		foreign_init(&f);                                    \
-		change;                                              \
-		assert_int_equal(foreign_decode(&f, &p), -EBADMSG); \
+#define REFUSED(change)                                                                            \
+	do {                                                                                       \
+		struct foreign f;                                                                  \
+		struct pprof *p = NULL;                                                            \
+                                                                                                   \
+		foreign_init(&f);                                                                  \
+		change;                                                                            \
+		assert_int_equal(foreign_decode(&f, &p), -EBADMSG);                                \
 	} while (0)
 
 static void test_every_index_is_checked(void **state)
@@ -648,14 +653,18 @@ static void test_every_index_is_checked(void **state)
 
 static void test_garbage_is_refused(void **state)
 {
-	static const char *const cases[] = {"", "\n", "not a profile at all", "{\"json\": 1}",
-					    "\x1f\x8b", "\x0a\xff\xff\xff\xff\x0f"};
+	static const char *const cases[] = {"",
+					    "\n",
+					    "not a profile at all",
+					    "{\"json\": 1}",
+					    "\x1f\x8b",
+					    "\x0a\xff\xff\xff\xff\x0f"};
 	struct pprof *p;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(pprof_decode((const uint8_t *)cases[i], strlen(cases[i]), LIMIT,
-					      &p),
-				 -EBADMSG);
+		assert_int_equal(
+			pprof_decode((const uint8_t *)cases[i], strlen(cases[i]), LIMIT, &p),
+			-EBADMSG);
 }
 
 /* Two bytes each in the file, and eighty in memory. */
@@ -700,7 +709,8 @@ static void test_go_accepts_many_samples(void **state)
 	write_file(p, path);
 	json = go_check(path);
 	assert_non_null(strstr(json, "\"samples\":20001"));
-	assert_non_null(strstr(json, "\"type\":\"cpu\",\"unit\":\"nanoseconds\",\"total\":1999995"));
+	assert_non_null(
+		strstr(json, "\"type\":\"cpu\",\"unit\":\"nanoseconds\",\"total\":1999995"));
 	assert_non_null(strstr(json, "\"comments\":[\"first comment\",\"second comment\"]"));
 	unlink(path);
 	free(json);

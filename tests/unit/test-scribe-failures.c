@@ -4,6 +4,17 @@
  */
 #include "scribe-harness.h"
 
+static void check_makeshift(struct context *c, uint64_t mapping, const char *file)
+{
+	struct pprof *p = read_profile(c->dir_fd, c->name);
+	struct pprof_mapping m;
+
+	pprof_mapping(p, mapping, &m);
+	assert_true(m.symbolized);
+	assert_int_equal(count_named(p, mapping, file), N_LOCATIONS);
+	pprof_free(p);
+}
+
 static void test_modules_that_are_no_modules(void **state)
 {
 	struct context *c = *state;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "client/profctl/duration.c"
+#include "proto/duration.c"
 
 #define UNTOUCHED 77
 
