@@ -14,6 +14,8 @@
 #include "profd/base.h"
 
 #define RETAIN_EVERY_US 10000000
+#define QUIT_POLL_US 10000
+#define QUIT_WITHIN_NS (5 * NSEC_PER_SEC)
 #define SOCKET_NAME "profd.sock"
 
 int64_t control_unix_ns(void)
@@ -49,10 +51,27 @@ static int engine_watch(struct engine *e, pid_t pid, char *why, size_t why_size)
 	return r;
 }
 
+/* What the scribe has in hand is still published, within reason. */
+static int on_quit(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct engine *e = userdata;
+
+	if (scribe_pending(e->ctx.scribe) == 0 || control_mono_ns() > e->quit_by_mono_ns)
+		return sd_event_exit(e->ctx.loop, 0);
+	sd_event_source_set_time_relative(source, QUIT_POLL_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 static void engine_quit(struct engine *e)
 {
-	e->quitting = true;
-	sd_event_exit(e->ctx.loop, 0);
+	if (e->quit_timer)
+		return;
+	e->quit_by_mono_ns = control_mono_ns() + QUIT_WITHIN_NS;
+	series_cancel(e->rotation);
+	e->rotation = NULL;
+	if (sd_event_add_time_relative(e->ctx.loop, &e->quit_timer, CLOCK_MONOTONIC, 0, 1, on_quit,
+				       e) < 0)
+		sd_event_exit(e->ctx.loop, 0);
 }
 
 /* ---- the loop's own business */
@@ -242,6 +261,7 @@ void engine_free(struct engine *e)
 	last_files_free(&e->ctx);
 	sd_event_source_disable_unref(e->drain_timer);
 	sd_event_source_disable_unref(e->retain_timer);
+	sd_event_source_disable_unref(e->quit_timer);
 	windows_free(e->ctx.windows);
 	unwinder_free(e->ctx.unwinder);
 	sampler_free(e->ctx.sampler);

@@ -17,7 +17,8 @@ struct engine {
 	struct series *rotation;
 	sd_event_source *drain_timer;
 	sd_event_source *retain_timer;
-	bool quitting;
+	sd_event_source *quit_timer;
+	uint64_t quit_by_mono_ns;
 	uint64_t lost; /* records lost by the last drain's end */
 
 	/* frames of the sample being joined */

@@ -41,7 +41,7 @@ wait_for()
 	done
 	return 1
 }
-attached() { [ "$("$profctl" --json list | grep -c '"attached": *true')" -ge 2 ]; }
+attached() { "$profctl" list | grep -Eq "^ *$1 .*attached"; }
 
 rm -rf "$out"
 mkdir -p "$out" "$T/run" "$T/state"
@@ -53,7 +53,8 @@ shown "profd --foreground &"
 	>"$T/profd.log" 2>&1 &
 pids+=($!)
 wait_for "$profctl" status
-"$profctl" status | head -2 | indent
+"$profctl" status >"$T/shown"
+head -2 "$T/shown" | indent
 
 step "2. Two programs, not changed, not rebuilt, under the client"
 shown "LD_PRELOAD=libprofd.so ./leak &"
@@ -64,8 +65,10 @@ shown "PYTHONMALLOC=malloc LD_PRELOAD=libprofd.so python3 grow.py &"
 PYTHONMALLOC=malloc LD_PRELOAD=$BUILD/libprofd.so "$python" "$root/tests/fixtures/grow.py" &
 pids+=($!)
 grow=$!
-wait_for attached
-"$profctl" list | indent
+wait_for attached "$leak"
+wait_for attached "$grow"
+"$profctl" list >"$T/shown"
+indent <"$T/shown"
 
 step "3. Five heap snapshots of each, two seconds apart"
 shown "profctl snapshot --every 2s --count 5 --output $(basename "$out")"
@@ -85,7 +88,8 @@ show()
 	last=$(grep "_$1_" "$T/files" | tail -1)
 	step "$2"
 	shown "profctl top LAST --base FIRST"
-	"$profctl" top "$last" --base "$first" | head -"$3" | indent
+	"$profctl" top "$last" --base "$first" >"$T/shown"
+	head -"$3" "$T/shown" | indent
 	commands+=("go tool pprof -base ${first#"$root"/} \\
       ${last#"$root"/}")
 }

@@ -1,6 +1,6 @@
 /*
- * What is known of a module is read from its own first page: the ELF header and
- * the program headers lie there, mapped as long as the module is.
+ * What is known of a module is read from its own headers, which are mapped as
+ * long as the module is; they lie in its first page.
  *
  * The cache leads from where a module begins to its number in the table. Its
  * entries are two words, and the first is only right for the second and for the
@@ -39,18 +39,34 @@ struct module_cached {
 #define CACHED_NOTE(value) ((uint32_t)((value) & 0xffff))
 
 /* The program headers, or NULL: this is no ELF file's beginning. */
-static const Elf64_Phdr *program_headers(uint64_t start, uint64_t end, unsigned *ret_n)
+static const Elf64_Phdr *program_headers(const struct object *o, unsigned *ret_n)
 {
-	const Elf64_Ehdr *ehdr = (const Elf64_Ehdr *)start;
+	const Elf64_Ehdr *ehdr = (const Elf64_Ehdr *)o->start;
 
-	if (end - start < sizeof(*ehdr) || memcmp(ehdr->e_ident, ELFMAG, SELFMAG) != 0 ||
+	*ret_n = o->n_headers;
+	if (o->headers)
+		return o->headers;
+	if (o->end - o->start < sizeof(*ehdr) || memcmp(ehdr->e_ident, ELFMAG, SELFMAG) != 0 ||
 	    ehdr->e_ident[EI_CLASS] != ELFCLASS64 || ehdr->e_phentsize != sizeof(Elf64_Phdr))
 		return NULL;
 	if (ehdr->e_phoff < sizeof(*ehdr) || ehdr->e_phoff > HEADER_BYTES ||
 	    ehdr->e_phnum > (HEADER_BYTES - ehdr->e_phoff) / sizeof(Elf64_Phdr))
 		return NULL;
 	*ret_n = ehdr->e_phnum;
-	return (const Elf64_Phdr *)(start + ehdr->e_phoff);
+	return (const Elf64_Phdr *)(o->start + ehdr->e_phoff);
+}
+
+/* The segment that holds @vaddr; NULL: none does. Between them there may be holes. */
+static const Elf64_Phdr *find_segment(const struct object *o, uint64_t vaddr)
+{
+	unsigned n = 0;
+	const Elf64_Phdr *ph = program_headers(o, &n);
+
+	for (unsigned i = 0; ph && i < n; i++)
+		if (ph[i].p_type == PT_LOAD && vaddr >= ph[i].p_vaddr &&
+		    vaddr - ph[i].p_vaddr < ph[i].p_filesz)
+			return &ph[i];
+	return NULL;
 }
 
 /* Looks for the build-id in the notes from @at to @end. */
@@ -77,14 +93,15 @@ static const uint8_t *find_build_id(uint64_t at, uint64_t end, uint32_t *ret_byt
 static void read_notes(const struct object *o, const Elf64_Phdr *ph, struct heap_module *module,
 		       uint32_t *ret_note)
 {
+	const Elf64_Phdr *segment = find_segment(o, ph->p_vaddr);
 	uint64_t start = o->bias + ph->p_vaddr;
 	const uint8_t *id;
 	uint32_t bytes = 0;
 
-	if (start % NOTE_ALIGN != 0 || start < o->start || start > o->end ||
-	    ph->p_memsz > o->end - start || module->build_id_bytes)
+	if (!segment || ph->p_filesz > segment->p_filesz - (ph->p_vaddr - segment->p_vaddr) ||
+	    start % NOTE_ALIGN != 0 || module->build_id_bytes)
 		return;
-	id = find_build_id(start, start + ph->p_memsz, &bytes);
+	id = find_build_id(start, start + ph->p_filesz, &bytes);
 	if (!id || bytes == 0)
 		return;
 	module->build_id_bytes = bytes < HEAP_BUILD_ID_MAX ? (uint8_t)bytes : HEAP_BUILD_ID_MAX;
@@ -101,7 +118,7 @@ static void read_module(const struct object *o, struct heap_module *module, uint
 
 	*module = (struct heap_module){ .bias = o->bias };
 	*ret_note = 0;
-	ph = program_headers(o->start, o->end, &n);
+	ph = program_headers(o, &n);
 	for (unsigned i = 0; ph && i < n; i++) {
 		if (ph[i].p_type == PT_NOTE)
 			read_notes(o, &ph[i], module, ret_note);
@@ -218,30 +235,26 @@ bool modules_find(uint64_t pc, struct module *ret_module)
 		.start = o.start,
 		.end = o.end,
 		.bias = o.bias,
-		.eh_hdr = o.eh_hdr,
 		.tag = identity ^ weight_mix(o.start),
 		.index = index,
 	};
 	return true;
 }
 
-/* Reads are confined to the segment that holds .eh_frame_hdr: between segments
- * there may be holes. */
-int modules_cfi(const struct module *module, struct cfi_module *ret_cfi)
+/* Reads are confined to the segment that holds .eh_frame_hdr. */
+int modules_cfi(uint64_t pc, struct cfi_module *ret_cfi)
 {
-	uint64_t vaddr = module->eh_hdr - module->bias;
-	const Elf64_Phdr *ph;
-	unsigned n = 0;
+	const Elf64_Phdr *segment;
+	struct object o;
+	uint64_t vaddr, before;
 
-	if (!module->eh_hdr)
+	if (!objects_find(pc, &o) || !o.eh_hdr)
 		return -ENOENT;
-	ph = program_headers(module->start, module->end, &n);
-	for (unsigned i = 0; ph && i < n; i++) {
-		uint64_t before = vaddr - ph[i].p_vaddr;
-
-		if (ph[i].p_type == PT_LOAD && vaddr >= ph[i].p_vaddr && before < ph[i].p_filesz)
-			return cfi_module_from_hdr((const uint8_t *)module->eh_hdr, vaddr, before,
-						   ph[i].p_filesz - before, ret_cfi);
-	}
-	return -ENOENT;
+	vaddr = o.eh_hdr - o.bias;
+	segment = find_segment(&o, vaddr);
+	if (!segment)
+		return -ENOENT;
+	before = vaddr - segment->p_vaddr;
+	return cfi_module_from_hdr((const uint8_t *)o.eh_hdr, vaddr, before,
+				   segment->p_filesz - before, ret_cfi);
 }

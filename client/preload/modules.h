@@ -17,7 +17,6 @@
 struct module {
 	uint64_t start, end; /* addresses it holds */
 	uint64_t bias;
-	uint64_t eh_hdr;
 	uint64_t tag;	/* differs between modules, also of those loaded at one place in turn */
 	uint32_t index; /* in the table, or HEAP_NO_MODULE: the table is full */
 };
@@ -25,5 +24,6 @@ struct module {
 /* False: @pc is in no module. */
 bool modules_find(uint64_t pc, struct module *ret_module);
 
-/* The module's call-frame information, where it is mapped. Returns 0 or -errno. */
-int modules_cfi(const struct module *module, struct cfi_module *ret_cfi);
+/* The call-frame information of the module that holds @pc, where it is mapped.
+ * Returns 0 or -errno. */
+int modules_cfi(uint64_t pc, struct cfi_module *ret_cfi);

@@ -1,4 +1,8 @@
 /*
+ * The kernel maps the main program, and may leave holes between its segments.
+ * _dl_find_object then tells of the one segment, which does not begin with the
+ * ELF header. What the loader maps has no holes.
+ *
  * The list is kept twice. A refresh fills the half that is not in use and then
  * turns the readers over to it with one store; a reader that meets two refreshes
  * in one lookup, which are a second apart, may see a torn entry, and the
@@ -9,6 +13,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <stddef.h>
+#include <sys/auxv.h>
 
 #define MAX_OBJECTS 512
 
@@ -20,6 +25,8 @@ struct object_list {
 static int (*find_object)(void *pc, struct dl_find_object *ret);
 static struct object_list lists[2];
 static unsigned current; /* atomic */
+static const Elf64_Phdr *main_headers;
+static unsigned n_main_headers;
 
 static int add_object(struct dl_phdr_info *info, size_t size, void *userdata)
 {
@@ -33,6 +40,8 @@ static int add_object(struct dl_phdr_info *info, size_t size, void *userdata)
 		.bias = info->dlpi_addr,
 		.path = info->dlpi_name ? info->dlpi_name : "",
 		.identity = info->dlpi_phdr,
+		.headers = info->dlpi_phdr,
+		.n_headers = info->dlpi_phnum,
 	};
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
@@ -65,6 +74,8 @@ void objects_init(void)
 {
 	void *found = dlsym(RTLD_DEFAULT, "_dl_find_object");
 
+	main_headers = (const Elf64_Phdr *)getauxval(AT_PHDR);
+	n_main_headers = (unsigned)getauxval(AT_PHNUM);
 	find_object = (int (*)(void *, struct dl_find_object *))found;
 	if (!find_object)
 		objects_refresh();
@@ -106,5 +117,9 @@ bool objects_find(uint64_t pc, struct object *ret_object)
 		.path = found.dlfo_link_map->l_name,
 		.identity = found.dlfo_link_map,
 	};
+	if (ret_object->path[0] == '\0') {
+		ret_object->headers = main_headers;
+		ret_object->n_headers = n_main_headers;
+	}
 	return true;
 }

@@ -5,17 +5,23 @@
  */
 #pragma once
 
+#include <elf.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #define OBJECTS_REFRESH_MS 1000
 
 struct object {
-	uint64_t start, end;  /* of its mapping */
+	uint64_t start, end;  /* a mapping that holds the address: all of it, or a segment */
 	uint64_t bias;	      /* run-time address minus ELF address */
 	uint64_t eh_hdr;      /* run-time address of .eh_frame_hdr; 0: none */
 	const char *path;     /* the loader's; "" for the main program */
 	const void *identity; /* differs between objects loaded at the same time */
+
+	/* The program headers, which the kernel tells of the main program. NULL:
+	 * they follow the ELF header, and that is at start. */
+	const Elf64_Phdr *headers;
+	unsigned n_headers;
 };
 
 /* Before the first sample. */

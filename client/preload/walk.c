@@ -11,8 +11,6 @@
  */
 #include "client/preload/walk.h"
 
-#include <errno.h>
-
 #include "client/preload/fast.h"
 #include "client/preload/session.h"
 #include "client/preload/weight.h"
@@ -147,7 +145,7 @@ static FAST_COLD enum walk_status step_parsed(struct walk *w, uint64_t pc)
 	struct cfi_module cfi;
 	struct cfi_row row;
 
-	if (modules_cfi(&w->module, &cfi) < 0 ||
+	if (modules_cfi(pc, &cfi) < 0 ||
 	    cfi_find_row(&cfi, pc - w->module.bias, &row) < 0)
 		return walk_step_frame_pointer(w);
 	remember_row(&w->module, pc, &row);

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "daemon/profile/sample.h"
+#include "daemon/proc/sample.h"
 
 struct aggregate;
 

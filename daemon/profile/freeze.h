@@ -2,6 +2,16 @@
  * Freezing: an aggregate becomes a raw pprof profile, that is one whose
  * locations have mappings and addresses but no names yet. The scribe adds the
  * names.
+ *
+ * Addresses are unique in a profile: where modules of several processes
+ * overlap, later ones move to synthetic addresses (layout.h). In every mapping
+ * address - start + file_offset is the frame's offset: a file offset, or, for
+ * the kernel and for code without a file, the run-time address.
+ *
+ * Samples carry the label `bytes`; in CPU profiles also the numbers `pid` and
+ * `tid` and the strings `comm`, `thread` and `unit`. Heap profiles ask readers
+ * to leave out the allocator's own frames (drop_frames). Entries whose values
+ * are all zero are left out.
  */
 #pragma once
 
@@ -40,7 +50,9 @@ struct frozen {
 	size_t n_modules;
 };
 
-/* Returns 0 or -errno. */
+/* Returns 0; -EINVAL: the aggregate's number of values is not that of the type
+ * (cpu: samples, nanoseconds; heap and allocs: allocated objects and bytes, those
+ * in use); or -ENOMEM. *ret_frozen is the caller's until frozen_done(). */
 int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 		     const struct freeze *how, struct frozen *ret_frozen);
 void frozen_done(struct frozen *frozen);

@@ -8,7 +8,7 @@
 
 #include "daemon/proc/module.h"
 #include "daemon/profile/freeze.h"
-#include "daemon/profile/sample.h"
+#include "daemon/proc/sample.h"
 #include "proto/pprof.h"
 
 struct locate {

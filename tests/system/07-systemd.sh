@@ -7,8 +7,10 @@ need_root
 ns=$T/ns
 systemd_ns=$root/tests/systemd-ns
 
+make -C "$root" BUILD="$BUILD" DESTDIR="$T/image" PREFIX=/usr install >"$T/install.log" 2>&1 ||
+	{ cat "$T/install.log"; fail "make install"; }
 status=0
-"$systemd_ns" start "$ns" "$root" "$BUILD" 2>"$T/start.err" || status=$?
+"$systemd_ns" start "$ns" "$T/image" "$fixtures" 2>"$T/start.err" || status=$?
 cat "$T/start.err"
 [ $status = 77 ] && skip "no systemd in namespaces here: $(tail -1 "$T/start.err")"
 [ $status = 0 ] || fail "systemd did not start"
@@ -16,8 +18,7 @@ at_exit+=("'$systemd_ns' stop '$ns'")
 inside() { "$systemd_ns" run "$ns" -- "$@"; }
 journal() { inside journalctl --no-pager -u profd | tail -30 >&2; }
 
-inside make -C "$root" BUILD="$BUILD" PREFIX=/usr install >"$T/install.log" 2>&1 ||
-	{ cat "$T/install.log"; fail "make install"; }
+inside cp -a "$T/image/." / || fail "installing into the namespace"
 inside systemd-analyze verify profd.service || fail "systemd finds fault with the unit"
 inside systemd-sysusers profd.conf || fail "sysusers"
 inside systemd-tmpfiles --create profd.conf || fail "tmpfiles"
@@ -31,7 +32,7 @@ inside profctl status >"$T/status" || { journal; fail "profctl status"; }
 head -3 "$T/status"
 grep -Eq '^cpu +[a-z-]+.* at [0-9]+ Hz' "$T/status" || { cat "$T/status"; journal; fail "no CPU sampling"; }
 
-inside systemd-run --quiet --unit leaky -p DynamicUser=no \
+inside systemd-run --quiet --unit leaky \
 	--setenv=LD_PRELOAD=/usr/lib/profd/libprofd.so "$fixtures/leak" 100 || fail "systemd-run"
 listed() { inside profctl --json list | grep -q '"comm": *"leak"'; }
 wait_for 10 listed || { journal; fail "the client did not attach"; }

@@ -1,2 +1,0 @@
-#pragma once
-#include "daemon/proc/sample.h"
