@@ -14,9 +14,9 @@
 #include "profd/base.h"
 
 #define RETAIN_EVERY_US 10000000
-#define QUIT_POLL_US 10000
-#define QUIT_WITHIN_NS (5 * NSEC_PER_SEC)
-#define SOCKET_NAME "profd.sock"
+#define QUIT_POLL_US	10000
+#define QUIT_WITHIN_NS	(5 * NSEC_PER_SEC)
+#define SOCKET_NAME	"profd.sock"
 
 int64_t control_unix_ns(void)
 {

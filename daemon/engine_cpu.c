@@ -16,9 +16,9 @@
 /* Records reach a ring some time after their timestamp was taken; what is
  * younger than this waits for the next drain, so that all rings are merged in
  * the order of time. */
-#define SETTLE_NS (20 * NSEC_PER_MSEC)
+#define SETTLE_NS      (20 * NSEC_PER_MSEC)
 /* Records may speak of a process that has exited for as long as they wait. */
-#define REAP_AFTER_NS (2 * NSEC_PER_SEC)
+#define REAP_AFTER_NS  (2 * NSEC_PER_SEC)
 
 static void on_comm(pid_t pid, pid_t tid, const char *comm, bool exec, uint64_t time_ns,
 		    void *userdata)

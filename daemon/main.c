@@ -14,7 +14,7 @@
 #include "profd/base.h"
 
 #define DEFAULT_CONFIG "/etc/profd.conf"
-#define SCRIBE_SOCKET 3
+#define SCRIBE_SOCKET  3
 
 enum { EXIT_USAGE = 2 };
 

@@ -19,9 +19,9 @@
 #include "profd/base.h"
 
 #ifndef F_GET_SEALS
-#define F_GET_SEALS 1034
+#define F_GET_SEALS   1034
 #define F_SEAL_SHRINK 0x0002
-#define F_SEAL_GROW 0x0004
+#define F_SEAL_GROW   0x0004
 #endif
 
 static int read_header(int fd, struct heap_header *ret)

@@ -26,8 +26,8 @@ struct heap_copy_module {
 struct heap_copy_bucket {
 	uint32_t first_frame; /* index into frames */
 	uint16_t n_frames;
-	uint8_t kind;	      /* enum heap_kind */
-	uint8_t flags;	      /* enum heap_stack_flag */
+	uint8_t kind;  /* enum heap_kind */
+	uint8_t flags; /* enum heap_stack_flag */
 	uint64_t size_class;
 	int64_t alloc_objects, alloc_bytes; /* whole units, rounded */
 	int64_t inuse_objects, inuse_bytes;

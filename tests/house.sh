@@ -31,8 +31,7 @@ below()
 	# The shapes that everything meets in: they know modules and nothing else.
 	daemon/profile) echo profd proto daemon/proc ;;
 	# These three never include one another: the engine joins them.
-	daemon/cpu | daemon/heap | daemon/stack)
-		echo profd proto daemon/keeper daemon/proc daemon/profile ;;
+	daemon/cpu | daemon/heap | daemon/stack) echo profd proto daemon/keeper daemon/proc ;;
 	daemon/scribe | daemon/store) echo profd proto daemon/keeper daemon/proc daemon/profile ;;
 	daemon/control) echo profd proto daemon/{keeper,proc,cpu,heap,stack,profile,scribe,store} ;;
 	daemon) echo profd proto daemon/{keeper,proc,cpu,heap,stack,profile,scribe,store,control} ;;

@@ -88,10 +88,12 @@ stop_profd()
 	[ $status = 0 ] || fail "profd ended with status $status"
 }
 
-# target [NAME=VALUE...] COMMAND...: starts it under the client; $target_pid.
+# target [NAME=VALUE...] COMMAND...: starts it under the client; $target_pid. What
+# stands in target_prefix runs before the client comes in.
+target_prefix=()
 target()
 {
-	env LD_PRELOAD="$client" "$@" >"$T/target.log" 2>&1 &
+	"${target_prefix[@]}" env LD_PRELOAD="$client" "$@" >"$T/target.log" 2>&1 &
 	target_pid=$!
 	own_pids+=("$target_pid")
 }

@@ -23,20 +23,12 @@
 
 #define MAX_PROBES 512
 
-/* The new stack's record, or INTERN_NONE. */
-static FAST_COLD uint32_t add_stack(const struct walk_summary *seen)
+/* The new stack's record, whose frames are there, or INTERN_NONE. */
+static FAST_COLD uint32_t add_stack(const struct walk_summary *seen, uint32_t frames)
 {
-	struct walk_summary again;
+	uint32_t index = table_take(HEAP_REGION_STACKS, 1);
 	struct heap_stack *stack;
-	uint32_t frames, index;
 
-	frames = table_take(HEAP_REGION_FRAMES, seen->n_frames);
-	if (frames == TABLE_FULL)
-		return INTERN_NONE;
-	walk_stack(&session.frames[frames], seen->n_frames, &again);
-	if (again.hash != seen->hash)
-		return INTERN_NONE;
-	index = table_take(HEAP_REGION_STACKS, 1);
 	if (index == TABLE_FULL)
 		return INTERN_NONE;
 	stack = &session.stacks[index];
@@ -49,30 +41,45 @@ static FAST_COLD uint32_t add_stack(const struct walk_summary *seen)
 	return index;
 }
 
-uint32_t intern_stack(void)
+/* Finds the stack, or makes @added its record if that is one. */
+static __attribute__((noinline)) uint32_t find_stack(uint64_t hash, uint32_t added)
 {
 	uint32_t mask = session.capacity[HEAP_REGION_STACKS] * 2 - 1;
-	uint32_t added = INTERN_NONE;
-	struct walk_summary seen;
 
-	walk_stack(NULL, 0, &seen);
 	for (uint32_t i = 0; i < MAX_PROBES; i++) {
-		uint32_t *place = &session.stack_index[(seen.hash + i) & mask];
+		uint32_t *place = &session.stack_index[(hash + i) & mask];
 		uint32_t found = __atomic_load_n(place, __ATOMIC_ACQUIRE);
 
 		if (found == 0) {
-			if (added == INTERN_NONE)
-				added = add_stack(&seen);
-			if (added == INTERN_NONE)
-				return INTERN_NONE;
-			if (__atomic_compare_exchange_n(place, &found, added + 1, false,
+			if (added == INTERN_NONE ||
+			    __atomic_compare_exchange_n(place, &found, added + 1, false,
 							__ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
 				return added;
 		}
-		if (session.stacks[found - 1].hash == seen.hash)
+		if (session.stacks[found - 1].hash == hash)
 			return found - 1;
 	}
 	return INTERN_NONE;
+}
+
+/* Both walks are made from here, where little else is on the stack. */
+uint32_t intern_stack(void)
+{
+	struct walk_summary seen, again;
+	uint32_t index, frames;
+
+	walk_stack(NULL, 0, &seen);
+	index = find_stack(seen.hash, INTERN_NONE);
+	if (likely(index != INTERN_NONE))
+		return index;
+	frames = table_take(HEAP_REGION_FRAMES, seen.n_frames);
+	if (frames == TABLE_FULL)
+		return INTERN_NONE;
+	walk_stack(&session.frames[frames], seen.n_frames, &again);
+	if (again.hash != seen.hash)
+		return INTERN_NONE;
+	index = add_stack(&seen, frames);
+	return index == INTERN_NONE ? INTERN_NONE : find_stack(seen.hash, index);
 }
 
 static FAST_COLD uint32_t add_bucket(uint32_t stack, uint64_t size_class)

@@ -7,7 +7,7 @@
 
 #include "profd/base.h"
 
-#define GROUP "profd"
+#define GROUP	   "profd"
 #define GROUPS_MAX 1024
 
 static bool in_group(int socket, gid_t primary)

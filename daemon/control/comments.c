@@ -24,8 +24,7 @@ static double mb(double bytes)
 	return bytes / 1e6;
 }
 
-static void add_reckoning(struct comments *c, const struct heap_profile *p,
-			  const struct trim *trim)
+static void add_reckoning(struct comments *c, const struct heap_profile *p, const struct trim *trim)
 {
 	const struct heap_usage *b = &trim->reply.before, *a = &trim->reply.after;
 
@@ -35,8 +34,8 @@ static void add_reckoning(struct comments *c, const struct heap_profile *p,
 	    mb((double)p->inuse_bytes), trim->reply.allocator, mb((double)a->in_use));
 	add(c, "reckoning: allocator free %.1f MB before the trim, %.1f MB after",
 	    mb((double)b->free), mb((double)a->free));
-	add(c, "reckoning: RSS %.1f MB before the trim, %.1f MB after", mb((double)trim->rss_before),
-	    mb((double)trim->rss_after));
+	add(c, "reckoning: RSS %.1f MB before the trim, %.1f MB after",
+	    mb((double)trim->rss_before), mb((double)trim->rss_after));
 }
 
 static void add_heap_losses(struct comments *c, const struct heap_header *h)
@@ -44,7 +43,8 @@ static void add_heap_losses(struct comments *c, const struct heap_header *h)
 	static const char *const what[HEAP_LOST_N] = {
 		[HEAP_LOST_STACKS] = "samples lost: the table of stacks is full",
 		[HEAP_LOST_LIVE] = "samples lost: the table of live objects is full",
-		[HEAP_LOST_NESTED] = "samples lost: taken inside a signal handler that interrupted one",
+		[HEAP_LOST_NESTED] =
+			"samples lost: taken inside a signal handler that interrupted one",
 		[HEAP_LOST_MODULES] = "frames without module: the table of modules is full",
 	};
 
@@ -81,7 +81,8 @@ void comments_of_cpu(struct comments *c, const struct control_context *ctx,
 	if (s.lost)
 		add(c, "%" PRIu64 " records lost by the kernel since profd started", s.lost);
 	if (s.throttled)
-		add(c, "%" PRIu64 " times throttled by the kernel since profd started", s.throttled);
+		add(c, "%" PRIu64 " times throttled by the kernel since profd started",
+		    s.throttled);
 	if (aggregate_refused(span->samples))
 		add(c, "%" PRIu64 " samples lost: too many different stacks",
 		    aggregate_refused(span->samples));

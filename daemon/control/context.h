@@ -19,10 +19,10 @@
 #include "daemon/store/store.h"
 
 struct control_counters {
-	uint64_t peers_refused;	    /* more than PROFD_MAX_PEERS at once */
+	uint64_t peers_refused;	     /* more than PROFD_MAX_PEERS at once */
 	uint64_t messages_malformed; /* peers dropped for what they sent */
-	uint64_t peers_slow;	    /* peers dropped because they did not read */
-	uint64_t attach_refused;    /* tables that were none, or of another version */
+	uint64_t peers_slow;	     /* peers dropped because they did not read */
+	uint64_t attach_refused;     /* tables that were none, or of another version */
 	uint64_t snapshots_written, snapshots_failed;
 	uint64_t heaps_last; /* last heaps of processes that ended */
 };
@@ -42,11 +42,11 @@ struct control_context {
 	struct window *rotation; /* the current window; NULL: no CPU sampling */
 	struct scribe *scribe;
 	struct store *store;
-	bool private; /* one command's own daemon: its peers are one user */
+	bool private;  /* one command's own daemon: its peers are one user */
 	pid_t watched; /* private: the command */
 	uint64_t start_mono_ns;
 	struct control_counters counters;
-	unsigned last_pending;	       /* last heaps being written (last.h) */
+	unsigned last_pending;	      /* last heaps being written (last.h) */
 	struct last_file *last_files; /* private: those written, for `finish` */
 
 	struct engine *engine;

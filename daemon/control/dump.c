@@ -18,7 +18,7 @@
 #include "profd/base.h"
 
 #define TRIM_POLL_FIRST_US 500
-#define TRIM_POLL_MOST_US 20000
+#define TRIM_POLL_MOST_US  20000
 
 struct dump {
 	struct control_context *ctx;

@@ -9,7 +9,7 @@
 
 struct dump_options {
 	bool trim;
-	bool send;	  /* into an unnamed file whose descriptor is handed over, not into the store */
+	bool send; /* into an unnamed file whose descriptor is handed over, not into the store */
 	const char *note; /* one more comment; NULL: none */
 };
 

@@ -29,12 +29,12 @@ struct peer {
 	struct peer *prev, *next;
 	struct peer_reply *first, **last; /* queue */
 	size_t queued;
-	struct series *series; /* its request under way */
+	struct series *series;	/* its request under way */
 	sd_event_source *later; /* a `finish` that waits for dumps under way */
 	bool finish_cpu, finish_heap, finish_send;
 	uint32_t finish_files; /* last heaps sent before the series */
-	bool watching; /* a private daemon ends with this peer */
-	bool dropped;  /* to be freed when its handler returns */
+	bool watching;	       /* a private daemon ends with this peer */
+	bool dropped;	       /* to be freed when its handler returns */
 };
 
 /* Sends or queues. @fd: -1 none; stays the caller's. */

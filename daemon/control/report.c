@@ -127,7 +127,8 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "modules_refused", module_table_refused(ctx->modules), "files beyond the limit");
 	count(s, "scribe_pending", scribe_pending(ctx->scribe), "profiles being symbolized");
 	count(s, "scribe_restarts", scribe_restarts(ctx->scribe), "scribes that died");
-	count(s, "scribe_quarantined", scribe_quarantined(ctx->scribe), "files that killed a scribe");
+	count(s, "scribe_quarantined", scribe_quarantined(ctx->scribe),
+	      "files that killed a scribe");
 	count(s, "resident_bytes", resident_bytes(), "memory of the daemon");
 }
 

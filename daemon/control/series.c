@@ -196,7 +196,8 @@ static void step_heap(struct series *s)
 	add_targets(s);
 	for (struct target *t = s->targets; t; t = t->next) {
 		struct ticket *ticket = ticket_new(s, t->client);
-		int r = ticket ? dump_heap(s->ctx, t->client, &s->spec.options, on_dump_done, ticket)
+		int r = ticket ? dump_heap(s->ctx, t->client, &s->spec.options, on_dump_done,
+					   ticket)
 			       : -ENOMEM;
 
 		if (r < 0)
@@ -235,7 +236,8 @@ static void step_cpu(struct series *s)
 	r = step_span(s, &span, &owned);
 	if (r >= 0) {
 		ticket = ticket_new(s, NULL);
-		r = ticket ? dump_cpu(s->ctx, &span, &filter, &s->spec.options, on_dump_done, ticket)
+		r = ticket ? dump_cpu(s->ctx, &span, &filter, &s->spec.options, on_dump_done,
+				      ticket)
 			   : -ENOMEM;
 	}
 	if (owned)

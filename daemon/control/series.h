@@ -15,7 +15,7 @@
 
 struct series_spec {
 	bool heap, cpu;
-	pid_t pid; /* 0: any */
+	pid_t pid;		       /* 0: any */
 	char comm[PROCESS_COMM_BYTES]; /* "": any */
 	char unit[SERIES_NAME_BYTES];
 	bool any_uid; /* else only processes of @uid */
@@ -39,7 +39,8 @@ struct series;
 
 /* Begins with a first step from the loop. Returns 0 or -errno. */
 int series_start(struct control_context *ctx, const struct series_spec *spec,
-		 const struct series_handlers *handlers, void *userdata, struct series **ret_series);
+		 const struct series_handlers *handlers, void *userdata,
+		 struct series **ret_series);
 
 /* Ends it early: no handler is called any more. What the scribe already has it
  * finishes. NULL is fine. */

@@ -301,7 +301,8 @@ static void verb_finish(struct peer *p, const Profd__Finish *q)
 	p->finish_cpu = q->cpu;
 	p->finish_heap = q->heap;
 	p->finish_send = q->send_files;
-	r = sd_event_add_time_relative(p->ctx->loop, &p->later, CLOCK_MONOTONIC, 0, 1, on_finish, p);
+	r = sd_event_add_time_relative(p->ctx->loop, &p->later, CLOCK_MONOTONIC, 0, 1, on_finish,
+				       p);
 	if (r >= 0)
 		r = sd_event_source_set_priority(p->later, SD_EVENT_PRIORITY_IDLE);
 	if (r < 0)

@@ -156,8 +156,7 @@ static size_t add_frames(struct heap_profile *p, size_t at, const struct heap_co
 	size_t n = 0;
 
 	for (; n < b->n_frames; n++)
-		p->frames[at + n] =
-			make_frame(copy, found, jit, copy->frames[b->first_frame + n]);
+		p->frames[at + n] = make_frame(copy, found, jit, copy->frames[b->first_frame + n]);
 	if (cut && (b->flags & HEAP_STACK_TRUNCATED))
 		p->frames[at + n++] = (struct frame){.module = cut->id};
 	return n;
@@ -211,11 +210,11 @@ static int convert(struct heap_profile *p, const struct heap_copy *copy,
 	return add_samples(p, copy, found, modules, pid);
 }
 
-int heap_client_read(struct keeper *keeper, const struct heap_client *client,
-		     struct module_table *modules, struct heap_profile *ret_profile)
+/* A copy of the table, and the module that each of its indexes means. */
+static int load(struct keeper *keeper, const struct heap_client *client,
+		struct module_table *modules, struct heap_copy **ret_copy,
+		struct module ***ret_found)
 {
-	_cleanup_free_ struct module **found = NULL;
-	struct heap_profile profile = {0};
 	struct heap_copy *copy;
 	struct lookup lookup;
 	int r;
@@ -225,11 +224,29 @@ int heap_client_read(struct keeper *keeper, const struct heap_client *client,
 		return r;
 	r = lookup_start(keeper, client, modules, &lookup);
 	if (r >= 0) {
-		r = find_modules(&lookup, copy, &found);
-		if (r >= 0)
-			r = convert(&profile, copy, found, modules, client->pid);
+		r = find_modules(&lookup, copy, ret_found);
 		lookup_done(&lookup);
 	}
+	if (r < 0) {
+		heap_copy_free(copy);
+		return r;
+	}
+	*ret_copy = copy;
+	return 0;
+}
+
+int heap_client_read(struct keeper *keeper, const struct heap_client *client,
+		     struct module_table *modules, struct heap_profile *ret_profile)
+{
+	_cleanup_free_ struct module **found = NULL;
+	struct heap_profile profile = {0};
+	struct heap_copy *copy;
+	int r;
+
+	r = load(keeper, client, modules, &copy, &found);
+	if (r < 0)
+		return r;
+	r = convert(&profile, copy, found, modules, client->pid);
 	heap_copy_free(copy);
 	if (r < 0) {
 		heap_profile_done(&profile);
@@ -252,18 +269,10 @@ int heap_client_open_modules(struct keeper *keeper, const struct heap_client *cl
 {
 	_cleanup_free_ struct module **found = NULL;
 	struct heap_copy *copy;
-	struct lookup lookup;
-	int r;
+	int r = load(keeper, client, modules, &copy, &found);
 
-	r = heap_table_copy(client->table_fd, &copy);
-	if (r < 0)
-		return r;
-	r = lookup_start(keeper, client, modules, &lookup);
-	if (r >= 0) {
-		r = find_modules(&lookup, copy, &found);
-		lookup_done(&lookup);
-	}
-	heap_copy_free(copy);
+	if (r >= 0)
+		heap_copy_free(copy);
 	return r;
 }
 

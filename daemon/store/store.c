@@ -20,7 +20,7 @@
 #include "profd/base.h"
 #include "proto/publish.h"
 
-#define SUFFIX ".pb.gz"
+#define SUFFIX	   ".pb.gz"
 #define STAMP_FORM "ddddddddTdddddd.dddZ" /* as publish_stamp() writes it; d: a digit */
 
 struct store {

@@ -63,8 +63,10 @@ static void expect_complaint(const char *text, const char *complaint)
 
 static void test_mistakes_are_named_with_their_line(void **state)
 {
-	expect_complaint("[profd]\nfrequency = 49\nfreqency = 49\n", "line 3: freqency: no such setting");
-	expect_complaint("[profd]\nrotate = 5 parsecs\n", "line 2: rotate: 5 parsecs: write it like");
+	expect_complaint("[profd]\nfrequency = 49\nfreqency = 49\n",
+			 "line 3: freqency: no such setting");
+	expect_complaint("[profd]\nrotate = 5 parsecs\n",
+			 "line 2: rotate: 5 parsecs: write it like");
 	expect_complaint("[profd]\nfrequency = 0\n", "line 2: frequency: 0: a whole number");
 	expect_complaint("[profd]\nkeep-bytes = -1\n", "line 2: keep-bytes: -1: bytes");
 	expect_complaint("[cpu]\nfrequency = 1\n", "[cpu]: no such section");

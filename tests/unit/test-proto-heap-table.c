@@ -12,7 +12,7 @@
 #include "proto/heap_table.h"
 
 #define OBJECTS(n) ((uint64_t)(n) << HEAP_OBJECT_SHIFT)
-#define BYTES(n) ((uint64_t)(n) << HEAP_BYTE_SHIFT)
+#define BYTES(n)   ((uint64_t)(n) << HEAP_BYTE_SHIFT)
 
 struct table {
 	int fd;
