@@ -74,6 +74,8 @@ $(BUILD)/obj/%.o: %.c | $(gen_h)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# The client lives in other people's programs: it is never built with a sanitizer.
+$(BUILD)/pic/%.o: override SANITIZE :=
 $(BUILD)/pic/%.o: %.c | $(BUILD)/have-deps
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
@@ -111,8 +113,8 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
 
 $(BUILD)/fixtures/%: tests/fixtures/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(WARN) -D_GNU_SOURCE $(CFLAGS) $(shell sed -n 's/.*BUILD-WITH: \([^*]*\).*/\1/p' $<) \
-		-o $@ $< -pthread -lm
+	$(Q)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE $(CFLAGS) \
+		$(shell sed -n 's/.*BUILD-WITH: \([^*]*\).*/\1/p' $<) -o $@ $< -pthread -lm
 
 $(BUILD)/fixtures/%: tests/fixtures/%.cc
 	$(call say,CXX,$<)
@@ -159,7 +161,7 @@ asan tsan: $(BUILD)/have-deps
 		$(filter asan,$@),$(asan_flags),-fsanitize=thread)" sanitized
 	$(Q)BUILD=$(BUILD)/$@ tests/run unit
 
-sanitized: $(BUILD)/profd $(BUILD)/profctl unit
+sanitized: all unit fixtures
 
 # A fuzz target and a corpus need no libFuzzer to be replayed: any compiler will do.
 replay: $(fuzzers:%=$(BUILD)/replay/%)

@@ -17,6 +17,13 @@ step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 shown() { printf '  $ %s\n' "$*"; }
 indent() { cut -c1-78 | sed 's/^/  /'; }
 
+# Rows of `profctl top` in 80 columns: the place below the function.
+rows()
+{
+	sed -n '/ flat%/,$p' | head -"$1" | sed -e "s|$root/||" -e '/ [0-9.]*%  /!b' |
+		sed -E 's|^(.{50}.*[^ ])  ([^ ]+:[0-9]+)$|\1\n                                                    \2|' | indent
+}
+
 cleanup()
 {
 	local status=$?
@@ -67,6 +74,7 @@ pids+=($!)
 grow=$!
 wait_for attached "$leak"
 wait_for attached "$grow"
+sleep 1
 "$profctl" list >"$T/shown"
 indent <"$T/shown"
 
@@ -75,9 +83,9 @@ shown "profctl snapshot --every 2s --count 5 --output $(basename "$out")"
 "$profctl" snapshot --verbose --every 2s --count 5 --output "$out" >"$T/files" 2>"$T/trims"
 sed 's|.*/|  |' "$T/files"
 
-step "Before each, the program gave its free memory back, so that its RSS and"
-echo "its bytes in use can be compared:"
-sed 's/^profctl: //' "$T/trims" | indent
+printf '\n%s\n' "Before each, the program gave its free memory back, so that its RSS and its
+bytes in use can be compared:"
+sed -E 's/^profctl: //; s/ \([0-9]+\):/:/; s/python3:/py:/' "$T/trims" | indent
 
 # show PID TITLE: what grew in its files between first and last.
 show()
@@ -89,16 +97,16 @@ show()
 	step "$2"
 	shown "profctl top LAST --base FIRST"
 	"$profctl" top "$last" --base "$first" >"$T/shown"
-	head -"$3" "$T/shown" | indent
+	rows "$3" <"$T/shown"
 	commands+=("go tool pprof -base ${first#"$root"/} \\
       ${last#"$root"/}")
 }
 commands=()
-show "$leak" "4. What grew in leak" 16
+show "$leak" "4. What grew in leak" 5
 line=$(grep -n '// LEAK' "$root/tests/fixtures/leak.cc" | cut -d: -f1)
 echo "  The leak is in tests/fixtures/leak.cc, line $line:"
 sed -n "${line}p" "$root/tests/fixtures/leak.cc" | sed 's/^[[:space:]]*/      /'
-show "$grow" "5. What grew in python3" 16
+show "$grow" "5. What grew in python3" 5
 
 step "The same files in Go's tool (it needs neither the programs nor profd):"
 for command in "${commands[@]}"; do echo "  $command"; done

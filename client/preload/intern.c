@@ -72,6 +72,8 @@ uint32_t intern_stack(void)
 	index = find_stack(seen.hash, INTERN_NONE);
 	if (likely(index != INTERN_NONE))
 		return index;
+	if (table_is_full(HEAP_REGION_STACKS)) /* no frames are wasted on it */
+		return INTERN_NONE;
 	frames = table_take(HEAP_REGION_FRAMES, seen.n_frames);
 	if (frames == TABLE_FULL)
 		return INTERN_NONE;

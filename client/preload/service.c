@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -36,9 +37,10 @@
 #define THREAD_NAME "profd"
 #define STACK_BYTES (64 * 1024)
 #define STACK_BYTES_MAX (1024 * 1024) /* where thread-local storage takes much of it */
+#define START_YIELDS 1000	      /* bounds the wait for a thread that does not get to run */
 
 static bool running;	     /* the thread exists */
-static bool busy;	     /* atomic: it is not asleep, and may hold locks */
+static bool busy;	     /* atomic: it is not asleep yet or again, and may hold locks */
 static bool child_may_start; /* what service_before_fork() found */
 
 void service_attach(const char *path, int table_fd)
@@ -129,6 +131,17 @@ static int create_thread(size_t stack_bytes)
 	return r;
 }
 
+/* Programs fork as soon as they run, to become daemons; the thread should have
+ * come to rest by then. */
+static void await_sleep(void)
+{
+	for (unsigned i = 0; i < START_YIELDS && running; i++) {
+		if (!__atomic_load_n(&busy, __ATOMIC_SEQ_CST))
+			return;
+		sched_yield();
+	}
+}
+
 void service_start(void)
 {
 	unsigned *n_threads = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
@@ -136,6 +149,7 @@ void service_start(void)
 	size_t stack_bytes = STACK_BYTES;
 	int r;
 
+	busy = true;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	do {
@@ -147,6 +161,7 @@ void service_start(void)
 	running = r == 0;
 	if (running && n_threads)
 		__atomic_fetch_sub(n_threads, 1, __ATOMIC_RELAXED);
+	await_sleep();
 }
 
 void service_before_fork(void)
@@ -160,7 +175,6 @@ void service_before_fork(void)
 void service_after_fork(void)
 {
 	running = false;
-	busy = false;
 	if (child_may_start)
 		service_start();
 }

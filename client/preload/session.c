@@ -126,6 +126,6 @@ __attribute__((constructor)) static void session_start(void)
 /* Sampling may go on: later destructors still allocate and free. */
 __attribute__((destructor)) static void session_end(void)
 {
-	if (session_is_recording() && session.table->pid == (uint32_t)getpid())
+	if (session_is_recording())
 		__atomic_store_n(&session.table->state, HEAP_STATE_EXITED, __ATOMIC_RELEASE);
 }

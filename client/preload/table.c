@@ -226,6 +226,12 @@ uint32_t table_take(enum heap_region_id region, uint32_t n)
 	return at <= capacity - n ? at : TABLE_FULL;
 }
 
+bool table_is_full(enum heap_region_id region)
+{
+	return __atomic_load_n(&session.table->regions[region].used, __ATOMIC_RELAXED) >=
+	       session.capacity[region];
+}
+
 /* What of a region a copy needs: all that was taken, but of the live objects. */
 static void copy_records(uint8_t *to, const uint8_t *from)
 {

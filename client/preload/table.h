@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "profd/heap_table.h"
@@ -25,3 +26,4 @@ void table_abandon(void);
 
 /* The index of the first of @n records in a row, which are the caller's. */
 uint32_t table_take(enum heap_region_id region, uint32_t n);
+bool table_is_full(enum heap_region_id region);

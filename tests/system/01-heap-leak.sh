@@ -4,8 +4,10 @@
 . "$(dirname "$0")/../lib.sh"
 
 start_profd
-target "$fixtures/leak" 60
+# Finer than by default, so that chance cannot make the cache seem to grow.
+target PROFD_RATE=65536 "$fixtures/leak" 60
 wait_attached "$target_pid"
+sleep 1 # it warms its cache up
 mkdir "$T/out"
 snapshot --pid "$target_pid" --every 2s --count 3 --output "$T/out"
 [ ${#files[@]} = 3 ] || fail "3 snapshots gave ${#files[@]} files"
@@ -29,5 +31,5 @@ eval "$(raw "${files[2]}" inuse_space leak=open_session cache=cache_answer parse
 figure "in open_session: $first_leak bytes, four seconds later $last_leak"
 is "$last_leak > $first_leak + 10e6" || fail "the leak did not grow"
 is "$last_parse < 0.02 * $last_total" || fail "what was freed shows up as in use: $last_parse bytes"
-is "($last_total - $first_total) * 0.9 < $last_leak - $first_leak" ||
-	fail "less than 90% of the growth is in the leaking function"
+is "($last_total - $first_total) * 0.85 < $last_leak - $first_leak" ||
+	fail "less than 85% of the growth is in the leaking function"

@@ -154,6 +154,39 @@ static void role_fork_storm(void)
 		pthread_join(threads[i], NULL);
 }
 
+/* Threads free one another's objects, and addresses are used again at once. */
+static void *swap_objects(void *seed)
+{
+	uint64_t x = (uintptr_t)seed;
+
+	for (int i = 0; i < 50000; i++) {
+		void *mine;
+
+		x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+		mine = malloc((x >> 40) % 200);
+		if (x >> 61 == 0)
+			mine = realloc(mine, 300);
+		free(__atomic_exchange_n(&objects[(x >> 33) % 64], mine, __ATOMIC_ACQ_REL));
+	}
+	return NULL;
+}
+
+static void role_swap(void)
+{
+	pthread_t threads[8];
+
+	come_to_a_point();
+	for (uintptr_t i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, swap_objects, (void *)(i + 1));
+	for (int i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 64; i++) {
+		free(objects[i]);
+		objects[i] = malloc(10);
+	}
+	come_to_a_point();
+}
+
 static void role_trim(void)
 {
 	for (int i = 0; i < 65; i++) /* the last is kept: free() cannot give the top back */
@@ -284,7 +317,7 @@ static const struct {
 	{ "live", role_live },	       { "realloc", role_realloc },
 	{ "functions", role_functions }, { "fork", role_fork },
 	{ "fork-storm", role_fork_storm }, { "trim", role_trim },
-	{ "errno", role_errno },       { "descriptors", role_descriptors },
+	{ "swap", role_swap },	       { "errno", role_errno },       { "descriptors", role_descriptors },
 	{ "signals", role_signals },   { "last-thread", role_last_thread },
 	{ "small-stack", role_small_stack }, { "alive", role_alive },
 };
@@ -509,6 +542,40 @@ static void test_failed_reallocations_change_nothing(void **state)
 	assert_int_equal(finish(&c), 0);
 }
 
+/* What the C library keeps for threads that have ended is live, too: a stack's
+ * thread-local storage, some of it of known size. So objects are told apart by
+ * size class, of which only these have 16. */
+static int64_t live_of_class(const struct heap_header *t, uint64_t size_class)
+{
+	const uint8_t *base = (const uint8_t *)t;
+	const struct heap_bucket *b = (const void *)(base + t->regions[HEAP_REGION_BUCKETS].offset);
+	int64_t n = 0;
+
+	for (uint32_t i = 0; i < t->regions[HEAP_REGION_BUCKETS].used; i++)
+		if (b[i].size_class == size_class)
+			n += (int64_t)(b[i].alloc_objects - b[i].free_objects);
+	return n >> HEAP_OBJECT_SHIFT;
+}
+
+static void test_no_phantoms_when_threads_swap_objects(void **state)
+{
+	int64_t before;
+	struct client c;
+
+	start(&c, "swap");
+	await_point(&c);
+	before = live_of_class(c.table, 16);
+	let_go(&c);
+	await_point(&c);
+	sum(c.table);
+	assert_int_equal(live_of_class(c.table, 16) - before, 64);
+	assert_true(c.table->samples > 400000);
+	for (int i = 0; i < HEAP_LOST_N; i++)
+		assert_int_equal(c.table->lost[i], 0);
+	let_go(&c);
+	assert_int_equal(finish(&c), 0);
+}
+
 static void test_every_function_is_counted(void **state)
 {
 	struct client c;
@@ -729,6 +796,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_live_bytes_are_exact),
 		cmocka_unit_test(test_failed_reallocations_change_nothing),
+		cmocka_unit_test(test_no_phantoms_when_threads_swap_objects),
 		cmocka_unit_test(test_every_function_is_counted),
 		cmocka_unit_test(test_stacks_reach_the_start),
 		cmocka_unit_test(test_fork_child_has_a_table_of_its_own),

@@ -41,6 +41,11 @@ uint32_t table_take(enum heap_region_id region, uint32_t n)
 	return at + n <= session.capacity[region] ? at : TABLE_FULL;
 }
 
+bool table_is_full(enum heap_region_id region)
+{
+	return session.table->regions[region].used >= session.capacity[region];
+}
+
 static int setup(void **state)
 {
 	memset(&session, 0, sizeof(session));
