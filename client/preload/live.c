@@ -122,6 +122,8 @@ uint32_t live_take(const void *p)
 	uint64_t hash = weight_mix((uint64_t)p);
 	uint32_t first = 0;
 
+	if ((uint64_t)p <= LIVE_CLAIMED) /* free(NULL) is no free slot's */
+		return LIVE_NONE;
 	for (unsigned g = 0; g < used; g++) {
 		uint32_t line = first + line_of(hash, g);
 

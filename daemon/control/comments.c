@@ -24,9 +24,14 @@ static double mb(double bytes)
 	return bytes / 1e6;
 }
 
-static void add_reckoning(struct comments *c, const struct heap_profile *p, const struct trim *trim)
+/* RSS, piece by piece. What the allocator holds need not be resident, so what is
+ * left of the anonymous pages is a lower bound, and 0 when that shows. */
+static void add_reckoning(struct comments *c, const struct heap_profile *p,
+			  const struct trim *trim)
 {
 	const struct heap_usage *b = &trim->reply.before, *a = &trim->reply.after;
+	const struct process_memory *m = &trim->memory;
+	uint64_t held = a->in_use + a->free;
 
 	if (trim->result < 0)
 		return;
@@ -35,7 +40,12 @@ static void add_reckoning(struct comments *c, const struct heap_profile *p, cons
 	add(c, "reckoning: allocator free %.1f MB before the trim, %.1f MB after",
 	    mb((double)b->free), mb((double)a->free));
 	add(c, "reckoning: RSS %.1f MB before the trim, %.1f MB after",
-	    mb((double)trim->rss_before), mb((double)trim->rss_after));
+	    mb((double)trim->rss_before), mb((double)m->rss));
+	add(c,
+	    "reckoning: of RSS, %.1f MB file-backed, %.1f MB anonymous; of these at least %.1f MB "
+	    "not the allocator's (stacks, mmap); %.1f MB swapped out",
+	    mb((double)(m->rss - min(m->rss, m->anonymous))), mb((double)m->anonymous),
+	    mb((double)(m->anonymous - min(m->anonymous, held))), mb((double)m->swap));
 }
 
 static void add_heap_losses(struct comments *c, const struct heap_header *h)

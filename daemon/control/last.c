@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/control/dump.h"
+#include "daemon/proc/ending.h"
 #include "profd/base.h"
 #include "proto/heap_table.h"
 #include "proto/publish.h"
@@ -46,11 +47,25 @@ static void on_dump_done(const struct dump_result *result, void *userdata)
 	end(last);
 }
 
+static void describe(struct control_context *ctx, const struct heap_client *client, bool in_order,
+		     char *ret, size_t size)
+{
+	char how[64], stamp[PUBLISH_STAMP_BYTES];
+	int status;
+
+	if (process_read_ending(ctx->keeper, client->pid, client->pid_fd, &status) == 0)
+		process_describe_ending(status, how, sizeof(how));
+	else
+		snprintf(how, sizeof(how), in_order ? "exited" : "was killed or crashed");
+	publish_stamp(client->died_unix_ns, stamp, sizeof(stamp));
+	snprintf(ret, size, "last heap: the process %s at %s", how, stamp);
+}
+
 void last_heap(struct control_context *ctx, struct heap_client *client)
 {
 	struct heap_header header = {0};
 	bool in_order, empty;
-	char note[96], stamp[PUBLISH_STAMP_BYTES];
+	char note[128];
 	struct dump_options options = {.note = note};
 	struct last *last = NULL;
 
@@ -67,9 +82,7 @@ void last_heap(struct control_context *ctx, struct heap_client *client)
 	last->ctx = ctx;
 	last->client = heap_client_ref(client);
 	ctx->last_pending++;
-	publish_stamp(client->died_unix_ns, stamp, sizeof(stamp));
-	snprintf(note, sizeof(note), "last heap: the process %s at %s",
-		 in_order ? "exited" : "was killed or crashed", stamp);
+	describe(ctx, client, in_order, note, sizeof(note));
 	if (dump_heap(ctx, client, &options, on_dump_done, last) < 0)
 		end(last);
 }

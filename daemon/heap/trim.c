@@ -41,7 +41,7 @@ int trim_poll(struct trim *trim, struct keeper *keeper, uint64_t now_mono_ns)
 	if (header.reply.seq == trim->seq) {
 		trim->reply = header.reply;
 		trim->client->trims++;
-		r = process_read_rss(keeper, trim->client->pid, &trim->rss_after);
+		r = process_read_memory(keeper, trim->client->pid, &trim->memory);
 		return trim->result = r < 0 ? -ESRCH : 0;
 	}
 	if (trim->client->dead)
@@ -81,7 +81,7 @@ void trim_describe(const struct trim *trim, char *ret, size_t size)
 		snprintf(ret, size,
 			 "trim %u @%.3fs: rss %.1f->%.1f MB, in use %.1f MB, free %.1f->%.1f MB, "
 			 "%.1f ms",
-			 trim->client->trims, at, mb(trim->rss_before), mb(trim->rss_after),
+			 trim->client->trims, at, mb(trim->rss_before), mb(trim->memory.rss),
 			 mb(a->after.in_use), mb(a->before.free), mb(a->after.free),
 			 (double)a->duration_ns / 1e6);
 }

@@ -17,7 +17,8 @@ struct trim {
 	struct heap_client *client;
 	uint32_t seq;
 	uint64_t deadline_mono_ns;
-	uint64_t rss_before, rss_after; /* bytes */
+	uint64_t rss_before;	      /* bytes */
+	struct process_memory memory; /* after */
 	struct heap_reply reply;
 	int result; /* 0, or -errno as above */
 };

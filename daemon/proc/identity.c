@@ -26,18 +26,22 @@ int identity_parse_stat(const char *text, struct identity_stat *ret_stat)
 {
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
 	struct identity_stat st = {0};
+	const char *last;
 	int n;
 
 	if (!open || !close || close < open)
 		return -EBADMSG;
 	memcpy(st.comm, open + 1, min((size_t)(close - open - 1), sizeof(st.comm) - 1));
-	/* Fields 3 (state), 20 (threads) and 22 (start time). */
+	/* Fields 3 (state), 20 (threads) and 22 (start time); the last is 52 (exit code). */
 	n = sscanf(close + 1,
 		   " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64
 		   " %*s %" SCNu64,
 		   &st.state, &st.threads, &st.start_ticks);
 	if (n != 3)
 		return -EBADMSG;
+	last = strrchr(close, ' ');
+	st.exit_code = atoi(last);
+	st.has_exit_code = st.exit_code != 0;
 	*ret_stat = st;
 	return 0;
 }
@@ -45,6 +49,29 @@ int identity_parse_stat(const char *text, struct identity_stat *ret_stat)
 int identity_parse_statm(const char *text, uint64_t *ret_rss_pages)
 {
 	return sscanf(text, "%*u %" SCNu64, ret_rss_pages) == 1 ? 0 : -EBADMSG;
+}
+
+static int parse_kib(const char *text, const char *key, uint64_t *ret_bytes)
+{
+	const char *line = strstr(text, key);
+	uint64_t kib;
+
+	if (!line || sscanf(line + strlen(key), " %" SCNu64 " kB", &kib) != 1)
+		return -EBADMSG;
+	*ret_bytes = kib * 1024;
+	return 0;
+}
+
+int identity_parse_rollup(const char *text, struct process_memory *ret_memory)
+{
+	struct process_memory m;
+
+	if (parse_kib(text, "\nRss:", &m.rss) < 0 ||
+	    parse_kib(text, "\nAnonymous:", &m.anonymous) < 0 ||
+	    parse_kib(text, "\nSwap:", &m.swap) < 0)
+		return -EBADMSG;
+	*ret_memory = m;
+	return 0;
 }
 
 /* The Name: line, which comes before, has its newlines escaped. */
@@ -212,6 +239,14 @@ int process_read_rss(struct keeper *keeper, pid_t pid, uint64_t *ret_bytes)
 	if (rc == 0)
 		*ret_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
 	return rc;
+}
+
+int process_read_memory(struct keeper *keeper, pid_t pid, struct process_memory *ret_memory)
+{
+	char text[IDENTITY_MAX_BYTES];
+	int rc = read_text(keeper, pid, KEEPER_SMAPS_ROLLUP, text);
+
+	return rc < 0 ? rc : identity_parse_rollup(text, ret_memory);
 }
 
 int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid)

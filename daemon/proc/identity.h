@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,11 +17,14 @@ struct identity_stat {
 	char state;
 	uint64_t threads;
 	uint64_t start_ticks;
+	bool has_exit_code; /* the kernel tells only those who may look into the process */
+	int exit_code;	    /* of a zombie, as waitpid() gives it */
 };
 
 /* All return 0, or -EBADMSG when the text is not of that form. */
 int identity_parse_stat(const char *text, struct identity_stat *ret_stat);
 int identity_parse_statm(const char *text, uint64_t *ret_rss_pages);
+int identity_parse_rollup(const char *text, struct process_memory *ret_memory);
 int identity_parse_uid(const char *status, uid_t *ret_uid);
 
 /* The unit that /proc/PID/cgroup's text speaks of, in at most @size bytes.

@@ -8,7 +8,7 @@
 
 # The files live in a tmpfs that only this test's mount namespace has.
 if [ "$(id -u)" = 0 ] && [ -z "${DIRWALK_INSIDE:-}" ]; then
-	DIRWALK_INSIDE=1 exec unshare --mount --propagation private bash "$0"
+	DIRWALK_INSIDE=1 exec "$(dirname "$0")/../own-mounts" bash "$0"
 fi
 . "$(dirname "$0")/../lib.sh"
 n=${DIRWALK_FILES:-1000000}

@@ -63,7 +63,7 @@ one_line 'closed'
 nothing_written
 
 echo "- a full disk"
-unshare --mount --propagation private bash -c '
+"$root/tests/own-mounts" bash -c '
 	mount -t tmpfs -o size=1M,mode=755 full "$1/out" || exit 77
 	head -c 2M /dev/zero >"$1/out/ballast" 2>/dev/null
 	"$2" snapshot --pid "$3" --output "$1/out" >"$1/full.out" 2>"$1/full.err"

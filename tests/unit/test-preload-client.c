@@ -166,6 +166,7 @@ static void *swap_objects(void *seed)
 		mine = malloc((x >> 40) % 200);
 		if (x >> 61 == 0)
 			mine = realloc(mine, 300);
+		free(NULL);
 		free(__atomic_exchange_n(&objects[(x >> 33) % 64], mine, __ATOMIC_ACQ_REL));
 	}
 	return NULL;
@@ -190,7 +191,7 @@ static void role_swap(void)
 static void role_trim(void)
 {
 	for (int i = 0; i < 65; i++) /* the last is kept: free() cannot give the top back */
-		objects[i] = malloc(100000);
+		objects[i] = memset(malloc(100000), 1, 100000);
 	for (int i = 0; i < 64; i++)
 		free(objects[i]);
 	come_to_a_point();
@@ -671,16 +672,33 @@ static uint32_t request_trim(const struct client *c, uint64_t budget_bytes)
 	return t->reply.result;
 }
 
+static int64_t resident_bytes(pid_t pid)
+{
+	char path[64];
+	long pages = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*d %ld", &pages), 1);
+	fclose(f);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
 static void test_trim_is_answered(void **state)
 {
 	struct client c;
+	int64_t resident;
 
 	start(&c, "trim");
 	await_point(&c);
 	assert_int_equal(request_trim(&c, 1000), HEAP_TRIM_OVER_BUDGET);
 	assert_string_equal(c.table->reply.allocator, "glibc");
 	assert_true(c.table->reply.before.free > 1000);
+	resident = resident_bytes(c.pid);
 	assert_int_equal(request_trim(&c, 1 << 30), HEAP_TRIM_DONE);
+	assert_true(resident - resident_bytes(c.pid) > 5000000);
 	assert_true(c.table->reply.before.in_use > 100000);
 	assert_int_equal(c.table->reply.after.in_use, c.table->reply.before.in_use);
 	assert_true(c.table->reply.duration_ns > 0);

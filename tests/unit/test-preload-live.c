@@ -73,6 +73,17 @@ static void test_what_was_added_is_found_once(void **state)
 	assert_int_equal(session.shared_keys[slot], 0);
 }
 
+/* Their bits are those of a free and of a claimed slot's key. */
+static void test_null_is_never_live(void **state)
+{
+	add(address(1), 100, 2);
+	live_claim(address(2));
+	for (int i = 0; i < FAST_FILTER_SLOTS; i++)
+		fast_filter[i] = 1;
+	assert_int_equal(live_take(NULL), LIVE_NONE);
+	assert_int_equal(live_take((void *)LIVE_CLAIMED), LIVE_NONE);
+}
+
 static void test_restored_object_is_live_again(void **state)
 {
 	uint32_t slot = add(address(1), 100, 2);
@@ -184,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_what_was_added_is_found_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_null_is_never_live, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restored_object_is_live_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_released_slot_is_free, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_generations_fill_one_after_the_other, setup,

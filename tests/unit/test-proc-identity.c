@@ -4,12 +4,15 @@
  */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
+#include "daemon/proc/ending.h"
 #include "daemon/proc/identity.h"
 #include "daemon/proc/maps.h"
 #include "profd/base.h"
@@ -120,6 +123,54 @@ static void test_unit_text(void **state)
 	check_unit("::::\n:\n\n", NULL);
 }
 
+static void test_rollup_text(void **state)
+{
+	struct process_memory m = {.rss = 1};
+
+	assert_int_equal(identity_parse_rollup("5581-7ffd ---p 00000000 00:00 0 [rollup]\n"
+					       "Rss:                4096 kB\n"
+					       "Pss_Anon:            100 kB\n"
+					       "Anonymous:          1024 kB\n"
+					       "Swap:                 12 kB\n",
+					       &m),
+			 0);
+	assert_int_equal(m.rss, 4096 * 1024);
+	assert_int_equal(m.anonymous, 1024 * 1024);
+	assert_int_equal(m.swap, 12 * 1024);
+	assert_int_equal(identity_parse_rollup("x\nRss: 1 kB\n", &m), -EBADMSG);
+	assert_int_equal(m.rss, 4096 * 1024);
+}
+
+/* A child's ending, as zombie and when it has been waited for. */
+static void test_ending(void **state)
+{
+	struct keeper *keeper;
+	char text[64];
+	pid_t pid;
+	int fd, status = -1;
+	siginfo_t si;
+
+	assert_int_equal(keeper_new_local(&keeper), 0);
+	pid = fork();
+	if (pid == 0)
+		raise(SIGKILL);
+	fd = keeper_open_process(keeper, pid);
+	assert_true(fd >= 0);
+	assert_int_equal(process_read_ending(keeper, getpid(), -1, &status), -ENODATA);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT), 0);
+	assert_int_equal(process_read_ending(keeper, pid, fd, &status), 0);
+	assert_int_equal(status, SIGKILL);
+	process_describe_ending(status, text, sizeof(text));
+	assert_string_equal(text, "was killed by signal 9 (Killed)");
+	waitpid(pid, NULL, 0);
+	if (process_read_ending(keeper, pid, fd, &status) == 0) /* Linux 6.15 on */
+		assert_int_equal(status, SIGKILL);
+	process_describe_ending(3 << 8, text, sizeof(text));
+	assert_string_equal(text, "exited with status 3");
+	close(fd);
+	keeper_free(keeper);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +179,8 @@ int main(void)
 		cmocka_unit_test(test_stat_text_with_a_forged_comm),
 		cmocka_unit_test(test_uid_text),
 		cmocka_unit_test(test_unit_text),
+		cmocka_unit_test(test_rollup_text),
+		cmocka_unit_test(test_ending),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
