@@ -5,8 +5,8 @@
 #include "proto/control.h"
 
 enum { /* a field's number, and that a length follows or a varint */
-	TAG_REQUEST_ATTACH = 1 << 3 | 2,
-	TAG_TABLE_VERSION = 1 << 3 | 0,
+       TAG_REQUEST_ATTACH = 1 << 3 | 2,
+       TAG_TABLE_VERSION = 1 << 3 | 0,
 };
 
 #define ATTACH_MAX_BYTES 8 /* two tags, a length, a varint of 32 bits */

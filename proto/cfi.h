@@ -17,9 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CFI_MAX_OPS 4096    /* call-frame instructions looked at for one row */
-#define CFI_MAX_SCAN 65536  /* records looked at where there is no search table */
-#define CFI_MAX_REMEMBER 3  /* states that a function's program keeps at once */
+#define CFI_MAX_OPS	 4096  /* call-frame instructions looked at for one row */
+#define CFI_MAX_SCAN	 65536 /* records looked at where there is no search table */
+#define CFI_MAX_REMEMBER 3     /* states that a function's program keeps at once */
 
 /* DWARF register numbers of x86-64 that a row can speak of. */
 enum cfi_reg {
@@ -48,11 +48,11 @@ struct cfi_module {
 };
 
 enum cfi_kind {
-	CFI_ROW_OFFSET,	    /* CFA = reg + cfa_offset */
-	CFI_ROW_DEREF,	    /* CFA = *(reg + cfa_offset): realigned stacks */
-	CFI_ROW_PLT,	    /* CFA = rsp + cfa_offset (8) + ((rip & 15) >= plt_from ? 8 : 0) */
-	CFI_ROW_SIGNAL,	    /* a signal frame: registers lie in the ucontext, see cfi_signal_offset() */
-	CFI_ROW_END,	    /* the return address is undefined: the outermost frame */
+	CFI_ROW_OFFSET, /* CFA = reg + cfa_offset */
+	CFI_ROW_DEREF,	/* CFA = *(reg + cfa_offset): realigned stacks */
+	CFI_ROW_PLT,	/* CFA = rsp + cfa_offset (8) + ((rip & 15) >= plt_from ? 8 : 0) */
+	CFI_ROW_SIGNAL, /* a signal frame: registers lie in the ucontext, see cfi_signal_offset() */
+	CFI_ROW_END,	/* the return address is undefined: the outermost frame */
 	CFI_ROW_EXPRESSION, /* anything else: the caller needs a full DWARF machine */
 	CFI_ROW_ALIGNED,    /* see struct cfi_row: frames that realign the stack */
 };

@@ -150,10 +150,10 @@ void publish_stamp(int64_t unix_ns, char *ret, size_t size)
 	}
 	/* 64 bits of nanoseconds end in 2262, so the year has four digits. */
 	gmtime_r(&seconds, &tm);
-	snprintf(ret, size, "%04u%02u%02uT%02u%02u%02u.%03uZ", (unsigned)(tm.tm_year + 1900) % 10000,
-		 (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100,
-		 (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100,
-		 (unsigned)ms % 1000);
+	snprintf(ret, size, "%04u%02u%02uT%02u%02u%02u.%03uZ",
+		 (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
+		 (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+		 (unsigned)tm.tm_sec % 100, (unsigned)ms % 1000);
 }
 
 /* isalnum() would ask the locale. */

@@ -53,13 +53,11 @@ static void cache_clear(struct cache *cache)
 	struct cache_entry *entry, *next_entry;
 	struct cache_string *string, *next_string;
 
-	HASH_ITER(hh, cache->entries, entry, next_entry)
-	{
+	HASH_ITER (hh, cache->entries, entry, next_entry) {
 		HASH_DEL(cache->entries, entry);
 		free(entry);
 	}
-	HASH_ITER(hh, cache->strings, string, next_string)
-	{
+	HASH_ITER (hh, cache->strings, string, next_string) {
 		HASH_DEL(cache->strings, string);
 		free(string);
 	}
@@ -84,7 +82,8 @@ static struct cache_entry *find_entry(const struct cache *cache, uint32_t module
 	struct cache_key key = {.address = address, .module = module};
 	struct cache_entry *entry;
 
-	HASH_FIND(hh, cache->entries, &key, sizeof(key), entry);
+	HASH_FIND (hh, cache->entries, &key, sizeof(key), entry)
+		;
 	return entry;
 }
 
@@ -109,7 +108,8 @@ static const char *intern(struct cache *cache, const char *text)
 	struct cache_string *string;
 	size_t n = strlen(text);
 
-	HASH_FIND(hh, cache->strings, text, n, string);
+	HASH_FIND (hh, cache->strings, text, n, string)
+		;
 	if (string)
 		return string->text;
 	string = malloc(sizeof(*string) + n + 1);

@@ -30,10 +30,10 @@
 #include "daemon/scribe/function.h"
 #include "daemon/scribe/range.h"
 
-#define DEBUG_MAX_UNITS (1u << 20)
-#define DEBUG_MAX_RANGES (1u << 20) /* of one entry */
+#define DEBUG_MAX_UNITS	  (1u << 20)
+#define DEBUG_MAX_RANGES  (1u << 20) /* of one entry */
 #define DEBUG_MAX_ENTRIES (1u << 26) /* looked at in one walk of a unit */
-#define DEBUG_MAX_DEPTH 256
+#define DEBUG_MAX_DEPTH	  256
 
 struct debug_path { /* made whole with the unit's directory */
 	UT_hash_handle hh;
@@ -176,8 +176,7 @@ static void unit_done(struct debug_unit *unit)
 {
 	struct debug_path *path, *next;
 
-	HASH_ITER(hh, unit->paths, path, next)
-	{
+	HASH_ITER (hh, unit->paths, path, next) {
 		HASH_DEL(unit->paths, path);
 		free(path);
 	}
@@ -320,8 +319,8 @@ int debug_find(struct debug *debug, uint64_t vaddr, struct symbol *symbol)
 	}
 	range = range_table_find(&unit->functions, vaddr);
 	if (range && dwarf_offdie(debug->dwarf, range->value, &function))
-		return push_chain(debug, unit, chain, function_chain(&function, vaddr, chain),
-				  file, line, symbol);
+		return push_chain(debug, unit, chain, function_chain(&function, vaddr, chain), file,
+				  line, symbol);
 	/* Assembly: lines, but no functions. */
 	entry = symtab_find(debug->symtab, vaddr);
 	if (!entry || !file)

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#define DEMANGLE_MAX_INPUT (32 * 1024)	/* bytes of a mangled name; a longer one stays as it is */
+#define DEMANGLE_MAX_INPUT  (32 * 1024) /* bytes of a mangled name; a longer one stays as it is */
 #define DEMANGLE_MAX_OUTPUT (16 * 1024) /* what lies beyond is cut */
 
 /* The readable form, malloc'd; NULL: @mangled is no mangled name (or: out of

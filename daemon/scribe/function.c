@@ -12,7 +12,7 @@
 #include "profd/base.h"
 
 #define FUNCTION_MAX_ENTRIES (1u << 26) /* looked at for one address */
-#define FUNCTION_MAX_DEPTH 256
+#define FUNCTION_MAX_DEPTH   256
 
 /* One level down: the child that holds @vaddr. */
 static bool descend(Dwarf_Die *parent, uint64_t vaddr, Dwarf_Die *ret_child, unsigned *budget)
@@ -92,8 +92,8 @@ const char *function_name(Dwarf_Die *die, const struct symtab *symtab)
 		return name;
 	if (dwarf_tag(die) == DW_TAG_subprogram && dwarf_entrypc(die, &start) == 0) {
 		entry = symtab_find_start(symtab, start);
-		if (entry && (strncmp(entry->name, "_Z", 2) == 0 ||
-			      strncmp(entry->name, "_R", 2) == 0))
+		if (entry &&
+		    (strncmp(entry->name, "_Z", 2) == 0 || strncmp(entry->name, "_R", 2) == 0))
 			return entry->name;
 	}
 	name = dwarf_diename(die);

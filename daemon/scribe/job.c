@@ -13,7 +13,7 @@
 /* Six modules that each kill a scribe are enough; then it is asked once without
  * any. The same after two deaths that no module explains: the first may have
  * been an accident, out of memory say. */
-#define JOB_MAX_DEATHS 6
+#define JOB_MAX_DEATHS	 6
 #define JOB_MAX_UNBLAMED 2
 
 static int write_all(int fd, const uint8_t *bytes, size_t n)

@@ -13,9 +13,9 @@
 struct job {
 	struct job *prev, *next; /* utlist */
 	uint32_t id;
-	int raw_fd; /* memfd: the profile without names */
-	int out_fd; /* a directory, or the file when there is no name */
-	char *name; /* NULL: none */
+	int raw_fd;	   /* memfd: the profile without names */
+	int out_fd;	   /* a directory, or the file when there is no name */
+	char *name;	   /* NULL: none */
 	uint32_t *modules; /* of mapping i+1 */
 	size_t n_modules;
 	unsigned deaths;   /* scribes that ended over it */

@@ -187,7 +187,8 @@ int kallsyms_find(const struct kallsyms *kallsyms, uint64_t address, struct symb
 	if (low == 0)
 		return -ENOENT;
 	/* Back to the first of those at this address: the one that sorts best. */
-	for (low--; low > 0 && kallsyms->entries[low - 1].address == kallsyms->entries[low].address;)
+	for (low--;
+	     low > 0 && kallsyms->entries[low - 1].address == kallsyms->entries[low].address;)
 		low--;
 	entry = &kallsyms->entries[low];
 	if (!entry->text || address - entry->address >= KALLSYMS_MAX_REACH)

@@ -14,7 +14,7 @@
 #include "proto/control.h"
 #include "proto/scribe.pb-c.h"
 
-#define OUTBOX_SPARE_FDS 64	   /* what a scribe needs besides modules */
+#define OUTBOX_SPARE_FDS    64	  /* what a scribe needs besides modules */
 #define OUTBOX_MAX_MAPPINGS 16384 /* told of in one job: what a packet holds */
 
 void outbox_init(struct outbox *outbox, struct module_table *modules, struct keeper *keeper)

@@ -24,9 +24,9 @@
 #include "profd/base.h"
 #include "profd/limits.h"
 
-#define SANDBOX_DATA_BYTES (1ULL << 30)
+#define SANDBOX_DATA_BYTES    (1ULL << 30)
 #define SANDBOX_ADDRESS_BYTES (16ULL << 30)
-#define SANDBOX_SPARE_FDS 64
+#define SANDBOX_SPARE_FDS     64
 
 static void set_limit(int resource, rlim_t value)
 {

@@ -241,7 +241,8 @@ static int scribe_start(struct scribe *s)
 	s->reading = 0;
 	r = sd_event_add_io(s->loop, &s->on_socket, s->process.socket, EPOLLIN, handle_socket, s);
 	if (r >= 0)
-		r = sd_event_add_io(s->loop, &s->on_exit, s->process.pid_fd, EPOLLIN, handle_exit, s);
+		r = sd_event_add_io(s->loop, &s->on_exit, s->process.pid_fd, EPOLLIN, handle_exit,
+				    s);
 	if (r < 0)
 		scribe_stop(s);
 	return min(r, 0);
@@ -332,7 +333,8 @@ void scribe_free(struct scribe *s)
 	scribe_stop(s);
 	sd_event_source_disable_unref(s->on_time);
 	sd_event_source_disable_unref(s->on_work);
-	DL_FOREACH_SAFE (s->jobs, job, next) {
+	DL_FOREACH_SAFE(s->jobs, job, next)
+	{
 		DL_DELETE(s->jobs, job);
 		job_free(job);
 	}

@@ -18,7 +18,7 @@ struct keeper;
 struct scribe;
 
 struct scribe_result {
-	int error; /* -errno; 0: published */
+	int error;	  /* -errno; 0: published */
 	const char *name; /* final name; it may differ from the one asked for by its milliseconds.
 			   * "" when there was none */
 	uint64_t bytes;

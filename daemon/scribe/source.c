@@ -19,8 +19,8 @@
 #include "daemon/scribe/image.h"
 #include "daemon/scribe/kallsyms.h"
 
-#define SOURCE_MAX_HEAP (256ULL << 20)  /* bytes allocated */
-#define SOURCE_MAX_MAPPED (4ULL << 30) /* bytes of files mapped */
+#define SOURCE_MAX_HEAP	  (256ULL << 20) /* bytes allocated */
+#define SOURCE_MAX_MAPPED (4ULL << 30)	 /* bytes of files mapped */
 
 struct source {
 	UT_hash_handle hh;
@@ -74,8 +74,8 @@ void source_table_free(struct source_table *table)
 
 	if (!table)
 		return;
-	HASH_ITER(hh, table->sources, source, next)
-	source_free(table, source);
+	HASH_ITER (hh, table->sources, source, next)
+		source_free(table, source);
 	free(table);
 }
 
@@ -83,7 +83,8 @@ struct source *source_find(struct source_table *table, uint32_t id)
 {
 	struct source *source;
 
-	HASH_FIND(hh, table->sources, &id, sizeof(id), source);
+	HASH_FIND (hh, table->sources, &id, sizeof(id), source)
+		;
 	return source;
 }
 
@@ -119,8 +120,8 @@ static void close_all(struct source_table *table)
 {
 	struct source *source, *next;
 
-	HASH_ITER(hh, table->sources, source, next)
-	source_close(table, source);
+	HASH_ITER (hh, table->sources, source, next)
+		source_close(table, source);
 	malloc_trim(0);
 }
 
@@ -128,7 +129,8 @@ void source_table_trim(struct source_table *table)
 {
 	struct mallinfo2 info = mallinfo2();
 
-	if (info.uordblks + info.hblkhd > SOURCE_MAX_HEAP || table->mapped_bytes > SOURCE_MAX_MAPPED)
+	if (info.uordblks + info.hblkhd > SOURCE_MAX_HEAP ||
+	    table->mapped_bytes > SOURCE_MAX_MAPPED)
 		close_all(table);
 }
 

@@ -6,12 +6,15 @@
 #include <sys/types.h>
 
 struct spawned {
-	pid_t pid;   /* -1: none */
-	int pid_fd;  /* readable when it has ended */
-	int socket;  /* the engine's end */
+	pid_t pid;  /* -1: none */
+	int pid_fd; /* readable when it has ended */
+	int socket; /* the engine's end */
 };
 
-#define SPAWNED_NONE {.pid = -1, .pid_fd = -1, .socket = -1}
+#define SPAWNED_NONE                                                                               \
+	{                                                                                          \
+		.pid = -1, .pid_fd = -1, .socket = -1                                              \
+	}
 
 /* Executes "@program --scribe" with a socket as descriptor 3. 0 or -errno. */
 int spawn_scribe(const char *program, struct spawned *ret_spawned);

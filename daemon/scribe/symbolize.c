@@ -21,7 +21,7 @@
 
 struct place { /* the mapping at hand */
 	uint64_t start, file_offset;
-	char *file; /* last part of its path; "": none */
+	char *file;   /* last part of its path; "": none */
 	bool is_file; /* false: a name for code that is in no file */
 	uint32_t module;
 	struct source *source; /* NULL: none */

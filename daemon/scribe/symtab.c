@@ -21,7 +21,7 @@
 #include "profd/base.h"
 
 #define SYMTAB_MAX_ENTRIES (8u << 20)
-#define SYMTAB_MAX_STEPS 32 /* back over symbols that end before the address */
+#define SYMTAB_MAX_STEPS   32 /* back over symbols that end before the address */
 
 struct symtab_raw {
 	struct symtab_entry entry;

@@ -16,9 +16,23 @@
 
 /* Registers as perf samples them, in the order of enum unwind_reg. */
 enum unwind_reg {
-	UNWIND_RAX, UNWIND_RBX, UNWIND_RCX, UNWIND_RDX, UNWIND_RSI, UNWIND_RDI,
-	UNWIND_RBP, UNWIND_RSP, UNWIND_RIP,
-	UNWIND_R8, UNWIND_R9, UNWIND_R10, UNWIND_R11, UNWIND_R12, UNWIND_R13, UNWIND_R14, UNWIND_R15,
+	UNWIND_RAX,
+	UNWIND_RBX,
+	UNWIND_RCX,
+	UNWIND_RDX,
+	UNWIND_RSI,
+	UNWIND_RDI,
+	UNWIND_RBP,
+	UNWIND_RSP,
+	UNWIND_RIP,
+	UNWIND_R8,
+	UNWIND_R9,
+	UNWIND_R10,
+	UNWIND_R11,
+	UNWIND_R12,
+	UNWIND_R13,
+	UNWIND_R14,
+	UNWIND_R15,
 	UNWIND_REG_N,
 };
 
@@ -32,14 +46,14 @@ struct unwind_input {
 	size_t stack_bytes;
 };
 
-enum unwind_end { /* why a walk ended */
-	UNWIND_COMPLETE,  /* reached the thread's or program's first frame */
-	UNWIND_TRUNCATED, /* the copy of the stack ended, or lacks what lay below it */
-	UNWIND_DEPTH,	  /* PROFD_MAX_FRAMES */
-	UNWIND_NO_MAP,	  /* an address in no mapping */
-	UNWIND_NO_CFI,	  /* no call-frame information, and no frame pointer chain */
-	UNWIND_BROKEN,	  /* malformed information, or a stack that does not grow */
-	UNWIND_END_N,
+enum unwind_end {		    /* why a walk ended */
+		  UNWIND_COMPLETE,  /* reached the thread's or program's first frame */
+		  UNWIND_TRUNCATED, /* the copy of the stack ended, or lacks what lay below it */
+		  UNWIND_DEPTH,	    /* PROFD_MAX_FRAMES */
+		  UNWIND_NO_MAP,    /* an address in no mapping */
+		  UNWIND_NO_CFI,    /* no call-frame information, and no frame pointer chain */
+		  UNWIND_BROKEN,    /* malformed information, or a stack that does not grow */
+		  UNWIND_END_N,
 };
 
 struct unwinder;

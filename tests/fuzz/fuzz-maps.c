@@ -54,6 +54,7 @@ static void parse_unit(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct process_memory memory;
 	uint64_t pages;
 	uid_t uid;
 	char *text;
@@ -65,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		parse_maps(text, size - 1);
 		break;
@@ -80,6 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 4:
 		(void)identity_parse_statm(text, &pages);
+		break;
+	case 5:
+		(void)identity_parse_rollup(text, &memory);
 		break;
 	}
 	free(text);
