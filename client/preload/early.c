@@ -5,7 +5,7 @@
 
 #include "client/preload/fast.h"
 
-#define ARENA_BYTES 65536
+#define ARENA_BYTES	65536
 #define ARENA_ALIGNMENT 16
 
 struct fast_next fast_next;

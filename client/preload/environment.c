@@ -7,15 +7,15 @@
 #include "client/preload/session.h"
 
 #define DEFAULT_SOCKET "/run/profd/profd.sock"
-#define MAX_RATE (1ULL << 40)
+#define MAX_RATE       (1ULL << 40)
 
 bool environment_parse_bytes(const char *text, uint64_t *ret_bytes)
 {
 	static const char *const units[][4] = {
-		{ "", "B", "b", "" },
-		{ "k", "K", "KB", "KiB" },
-		{ "m", "M", "MB", "MiB" },
-		{ "g", "G", "GB", "GiB" },
+		{"", "B", "b", ""},
+		{"k", "K", "KB", "KiB"},
+		{"m", "M", "MB", "MiB"},
+		{"g", "G", "GB", "GiB"},
 	};
 	uint64_t n = 0;
 	const char *at = text;
@@ -46,7 +46,7 @@ bool environment_read(struct environment *ret_environment)
 
 	if (!environ)
 		return false;
-	*ret_environment = (struct environment){ .rate_bytes = SESSION_DEFAULT_RATE };
+	*ret_environment = (struct environment){.rate_bytes = SESSION_DEFAULT_RATE};
 	text = getenv("PROFD_DISABLE");
 	ret_environment->disabled = text && strcmp(text, "1") == 0;
 	text = getenv("PROFD_RATE");

@@ -11,7 +11,7 @@
 
 #include "profd/heap_table.h"
 
-#define LIVE_NONE UINT32_MAX
+#define LIVE_NONE    UINT32_MAX
 #define LIVE_CLAIMED 1 /* a key that is no address */
 
 /* Finds a free slot for @p and claims it. LIVE_NONE: there is none. */

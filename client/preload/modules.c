@@ -23,7 +23,7 @@
 #include "client/preload/weight.h"
 
 #define HEADER_BYTES 4096 /* of a module's first page */
-#define NOTE_ALIGN 4
+#define NOTE_ALIGN   4
 #define CACHE_PROBES 4
 
 struct module_cached {
@@ -35,8 +35,8 @@ struct module_cached {
 
 /* value: the index, and where in the first page the build-id is (0: nowhere) */
 #define CACHED_VALUE(index, note) ((uint64_t)(index) << 16 | (note))
-#define CACHED_INDEX(value) ((uint32_t)((value) >> 16))
-#define CACHED_NOTE(value) ((uint32_t)((value) & 0xffff))
+#define CACHED_INDEX(value)	  ((uint32_t)((value) >> 16))
+#define CACHED_NOTE(value)	  ((uint32_t)((value)&0xffff))
 
 /* The program headers, or NULL: this is no ELF file's beginning. */
 static const Elf64_Phdr *program_headers(const struct object *o, unsigned *ret_n)
@@ -75,8 +75,10 @@ static const uint8_t *find_build_id(uint64_t at, uint64_t end, uint32_t *ret_byt
 	while (end - at >= sizeof(Elf64_Nhdr)) {
 		const Elf64_Nhdr *note = (const Elf64_Nhdr *)at;
 		uint64_t name = at + sizeof(*note);
-		uint64_t desc = name + ((note->n_namesz + NOTE_ALIGN - 1ULL) & ~(NOTE_ALIGN - 1ULL));
-		uint64_t next = desc + ((note->n_descsz + NOTE_ALIGN - 1ULL) & ~(NOTE_ALIGN - 1ULL));
+		uint64_t desc =
+			name + ((note->n_namesz + NOTE_ALIGN - 1ULL) & ~(NOTE_ALIGN - 1ULL));
+		uint64_t next =
+			desc + ((note->n_descsz + NOTE_ALIGN - 1ULL) & ~(NOTE_ALIGN - 1ULL));
 
 		if (next > end)
 			return NULL;
@@ -116,7 +118,7 @@ static void read_module(const struct object *o, struct heap_module *module, uint
 	const Elf64_Phdr *ph;
 	unsigned n = 0;
 
-	*module = (struct heap_module){ .bias = o->bias };
+	*module = (struct heap_module){.bias = o->bias};
 	*ret_note = 0;
 	ph = program_headers(o, &n);
 	for (unsigned i = 0; ph && i < n; i++) {
@@ -217,8 +219,7 @@ static uint32_t index_of(const struct object *o, uint64_t *ret_identity)
 	value = CACHED_VALUE(index + 1, note);
 	*ret_identity = identity_of(o, note);
 	__atomic_store_n(&use->value, value, __ATOMIC_RELAXED);
-	__atomic_store_n(&use->key, o->start ^ weight_mix(value) ^ *ret_identity,
-			 __ATOMIC_RELAXED);
+	__atomic_store_n(&use->key, o->start ^ weight_mix(value) ^ *ret_identity, __ATOMIC_RELAXED);
 	return index;
 }
 

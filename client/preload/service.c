@@ -34,10 +34,10 @@
 #include "client/preload/trim.h"
 #include "proto/control.h"
 
-#define THREAD_NAME "profd"
-#define STACK_BYTES (64 * 1024)
+#define THREAD_NAME	"profd"
+#define STACK_BYTES	(64 * 1024)
 #define STACK_BYTES_MAX (1024 * 1024) /* where thread-local storage takes much of it */
-#define START_YIELDS 1000	      /* bounds the wait for a thread that does not get to run */
+#define START_YIELDS	1000	      /* bounds the wait for a thread that does not get to run */
 
 static bool running;	     /* the thread exists */
 static bool busy;	     /* atomic: it is not asleep yet or again, and may hold locks */
@@ -45,11 +45,11 @@ static bool child_may_start; /* what service_before_fork() found */
 
 void service_attach(const char *path, int table_fd)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
+	} control = {0};
 	uint8_t bytes[16];
 	struct iovec iov = {
 		.iov_base = bytes,
@@ -94,7 +94,7 @@ static void answer(uint32_t seq)
 
 static void *serve(void *unused)
 {
-	static const struct timespec refresh = { .tv_sec = OBJECTS_REFRESH_MS / 1000 };
+	static const struct timespec refresh = {.tv_sec = OBJECTS_REFRESH_MS / 1000};
 	uint32_t *seq = &session.table->request.seq;
 	uint32_t served = session.table->reply.seq, now;
 

@@ -14,7 +14,7 @@
 
 #include "profd/heap_table.h"
 
-#define SESSION_DEFAULT_RATE 524288
+#define SESSION_DEFAULT_RATE	524288
 #define SESSION_MAX_GENERATIONS 6
 
 enum session_state {
@@ -54,8 +54,8 @@ struct session {
 	/* private memory, mapped at start and touched as needed */
 	void *reserve;
 	uint64_t reserve_bytes;
-	uint64_t *keys;		/* as the region, and what holds here: a fork copies it */
-	uint32_t *stack_index;	/* hash tables: 0 or an index into the region plus 1 */
+	uint64_t *keys;	       /* as the region, and what holds here: a fork copies it */
+	uint32_t *stack_index; /* hash tables: 0 or an index into the region plus 1 */
 	uint32_t *bucket_index;
 	struct walk_cached_row *rows;
 	struct module_cached *module_cache;

@@ -22,8 +22,8 @@
 #include "client/preload/walk.h"
 #include "client/preload/weight.h"
 
-#define PAGE_BYTES 4096ULL
-#define SMALL_SHIFT 4	  /* the second attempt: sizes divided by 16 */
+#define PAGE_BYTES	  4096ULL
+#define SMALL_SHIFT	  4 /* the second attempt: sizes divided by 16 */
 #define SMALL_GENERATIONS 4
 
 #ifndef MFD_NOEXEC_SEAL
@@ -33,11 +33,11 @@
 static const struct {
 	uint32_t capacity, stride;
 } shape[] = {
-	[HEAP_REGION_MODULES] = { 1024, sizeof(struct heap_module) },
-	[HEAP_REGION_STRINGS] = { 1 << 20, 1 },
-	[HEAP_REGION_FRAMES] = { 2 << 20, sizeof(uint64_t) },
-	[HEAP_REGION_STACKS] = { 64 << 10, sizeof(struct heap_stack) },
-	[HEAP_REGION_BUCKETS] = { 128 << 10, sizeof(struct heap_bucket) },
+	[HEAP_REGION_MODULES] = {1024, sizeof(struct heap_module)},
+	[HEAP_REGION_STRINGS] = {1 << 20, 1},
+	[HEAP_REGION_FRAMES] = {2 << 20, sizeof(uint64_t)},
+	[HEAP_REGION_STACKS] = {64 << 10, sizeof(struct heap_stack)},
+	[HEAP_REGION_BUCKETS] = {128 << 10, sizeof(struct heap_bucket)},
 };
 
 static uint64_t page_round(uint64_t bytes)
@@ -120,9 +120,8 @@ static int reserve_new(const struct heap_region *regions)
 	uint64_t keys = (uint64_t)regions[HEAP_REGION_KEYS].capacity * sizeof(uint64_t);
 	uint64_t stacks = (uint64_t)regions[HEAP_REGION_STACKS].capacity * 2 * sizeof(uint32_t);
 	uint64_t buckets = (uint64_t)regions[HEAP_REGION_BUCKETS].capacity * 2 * sizeof(uint32_t);
-	uint64_t bytes = PAGE_BYTES + page_round(keys) + page_round(stacks) +
-			 page_round(buckets) + page_round(WALK_CACHE_BYTES) +
-			 page_round(MODULES_CACHE_BYTES);
+	uint64_t bytes = PAGE_BYTES + page_round(keys) + page_round(stacks) + page_round(buckets) +
+			 page_round(WALK_CACHE_BYTES) + page_round(MODULES_CACHE_BYTES);
 	uint8_t *at = map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
 	if (!at)

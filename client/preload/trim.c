@@ -118,17 +118,17 @@ static void mimalloc_measure(struct heap_usage *ret_usage)
 	((void (*)(size_t *, size_t *, size_t *, size_t *, size_t *, size_t *, size_t *,
 		   size_t *))functions[1])(&ignored, &ignored, &ignored, &ignored, &ignored,
 					   &committed, &ignored, &ignored);
-	*ret_usage = (struct heap_usage){ .in_use = committed };
+	*ret_usage = (struct heap_usage){.in_use = committed};
 }
 
 static const struct allocator known[] = {
-	{ "jemalloc", { "mallctl", "mallctl" }, jemalloc_purge, jemalloc_measure },
-	{ "tcmalloc",
-	  { "MallocExtension_ReleaseFreeMemory", "MallocExtension_GetNumericProperty" },
-	  tcmalloc_purge,
-	  tcmalloc_measure },
-	{ "mimalloc", { "mi_collect", "mi_process_info" }, mimalloc_purge, mimalloc_measure },
-	{ "glibc", { "malloc_trim", "mallinfo2" }, glibc_purge, glibc_measure },
+	{"jemalloc", {"mallctl", "mallctl"}, jemalloc_purge, jemalloc_measure},
+	{"tcmalloc",
+	 {"MallocExtension_ReleaseFreeMemory", "MallocExtension_GetNumericProperty"},
+	 tcmalloc_purge,
+	 tcmalloc_measure},
+	{"mimalloc", {"mi_collect", "mi_process_info"}, mimalloc_purge, mimalloc_measure},
+	{"glibc", {"malloc_trim", "mallinfo2"}, glibc_purge, glibc_measure},
 };
 
 static bool is_in_object(const void *function, const void *object)
@@ -170,7 +170,7 @@ void trim_run(uint64_t budget_bytes, struct heap_reply *ret_reply)
 
 	memset(ret_reply->allocator, 0, sizeof(ret_reply->allocator));
 	memcpy(ret_reply->allocator, name, strnlen(name, sizeof(ret_reply->allocator) - 1));
-	ret_reply->before = ret_reply->after = (struct heap_usage){ 0 };
+	ret_reply->before = ret_reply->after = (struct heap_usage){0};
 	ret_reply->result = HEAP_TRIM_UNSUPPORTED;
 	if (allocator) {
 		allocator->measure(&ret_reply->before);

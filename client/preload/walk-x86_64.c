@@ -17,7 +17,7 @@
 #include "client/preload/fast.h"
 #include "client/preload/session.h"
 
-#define BLIND_STEP_BYTES 65536
+#define BLIND_STEP_BYTES   65536
 #define FIRST_CODE_ADDRESS 4096
 
 /* The stores are in the order of enum walk_reg. */
@@ -137,7 +137,8 @@ static bool find_cfa(const struct walk *w, const struct cfi_row *row, uint64_t *
 }
 
 /* A register that the row says was saved is read; any other has its value still. */
-static bool restore(struct walk *w, enum walk_reg reg, int32_t offset, uint64_t base, bool zero_counts)
+static bool restore(struct walk *w, enum walk_reg reg, int32_t offset, uint64_t base,
+		    bool zero_counts)
 {
 	if (offset == 0 && !zero_counts)
 		return true;
@@ -163,10 +164,9 @@ static enum walk_status step_plain(struct walk *w, const struct cfi_row *row)
 /* As above, of a frame in which some registers lie at offsets to its rbp. */
 static enum walk_status step_aligned(struct walk *w, const struct cfi_row *row)
 {
-	static const uint8_t regs[] = { CFI_RBX, CFI_R12, CFI_R13, CFI_R14, CFI_R15, CFI_RBP };
-	static const uint8_t slots[] = { WALK_RBX, WALK_R12, WALK_R13,
-					 WALK_R14, WALK_R15, WALK_RBP };
-	const int32_t offsets[] = { row->rbx, row->r12, row->r13, row->r14, row->r15, row->rbp };
+	static const uint8_t regs[] = {CFI_RBX, CFI_R12, CFI_R13, CFI_R14, CFI_R15, CFI_RBP};
+	static const uint8_t slots[] = {WALK_RBX, WALK_R12, WALK_R13, WALK_R14, WALK_R15, WALK_RBP};
+	const int32_t offsets[] = {row->rbx, row->r12, row->r13, row->r14, row->r15, row->rbp};
 	uint64_t rbp = w->regs[WALK_RBP], cfa, pc;
 
 	if (!find_cfa(w, row, &cfa) || !read_word(w, cfa + (uint64_t)(int64_t)row->ra_offset, &pc))

@@ -32,12 +32,12 @@ extern const char __ehdr_start[] __attribute__((visibility("hidden")));
  * n: at -8n), and then cfa_offset/8 22, plt_from 4; or, of an aligned row,
  * cfa_offset/8 12, cfa_add/8 7, cfa_deref 1, from_rbp 6.
  */
-#define PACK_REGS_AT 7
-#define PACK_REG_BITS 5
-#define PACK_REST_AT (PACK_REGS_AT + 6 * PACK_REG_BITS)
+#define PACK_REGS_AT	   7
+#define PACK_REG_BITS	   5
+#define PACK_REST_AT	   (PACK_REGS_AT + 6 * PACK_REG_BITS)
 #define PACK_REST(row, at) ((row) >> (PACK_REST_AT + (at)))
 
-static const uint8_t saved_regs[6] = { CFI_RBX, CFI_RBP, CFI_R12, CFI_R13, CFI_R14, CFI_R15 };
+static const uint8_t saved_regs[6] = {CFI_RBX, CFI_RBP, CFI_R12, CFI_R13, CFI_R14, CFI_R15};
 
 static bool pack_signed(int64_t value, unsigned bits, unsigned at, uint64_t *packed)
 {
@@ -56,7 +56,7 @@ static int32_t unpack_signed(uint64_t packed, unsigned bits)
 
 static bool pack_row(const struct cfi_row *row, uint64_t *ret_packed)
 {
-	const int32_t offsets[6] = { row->rbx, row->rbp, row->r12, row->r13, row->r14, row->r15 };
+	const int32_t offsets[6] = {row->rbx, row->rbp, row->r12, row->r13, row->r14, row->r15};
 	uint64_t packed = row->kind | (uint64_t)row->cfa_reg << 3;
 
 	if (row->kind > 7 || row->cfa_reg > 15 || row->plt_from > 15)
@@ -87,8 +87,8 @@ static bool pack_row(const struct cfi_row *row, uint64_t *ret_packed)
 
 static int32_t unpack_reg(uint64_t packed, unsigned i)
 {
-	return -8 * (int32_t)(packed >> (PACK_REGS_AT + PACK_REG_BITS * i) &
-			      ((1 << PACK_REG_BITS) - 1));
+	return -8 *
+	       (int32_t)(packed >> (PACK_REGS_AT + PACK_REG_BITS * i) & ((1 << PACK_REG_BITS) - 1));
 }
 
 static void unpack_row(uint64_t packed, struct cfi_row *row)
@@ -145,8 +145,7 @@ static FAST_COLD enum walk_status step_parsed(struct walk *w, uint64_t pc)
 	struct cfi_module cfi;
 	struct cfi_row row;
 
-	if (modules_cfi(pc, &cfi) < 0 ||
-	    cfi_find_row(&cfi, pc - w->module.bias, &row) < 0)
+	if (modules_cfi(pc, &cfi) < 0 || cfi_find_row(&cfi, pc - w->module.bias, &row) < 0)
 		return walk_step_frame_pointer(w);
 	remember_row(&w->module, pc, &row);
 	return walk_step(w, &row);

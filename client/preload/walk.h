@@ -39,15 +39,15 @@ enum walk_status {
 };
 
 enum walk_reg { /* those that a function gives back to its caller as they were */
-	WALK_RBX,
-	WALK_RBP,
-	WALK_RSP,
-	WALK_R12,
-	WALK_R13,
-	WALK_R14,
-	WALK_R15,
-	WALK_PC,
-	WALK_REG_N,
+		WALK_RBX,
+		WALK_RBP,
+		WALK_RSP,
+		WALK_R12,
+		WALK_R13,
+		WALK_R14,
+		WALK_R15,
+		WALK_PC,
+		WALK_REG_N,
 };
 
 struct walk {

@@ -4,11 +4,11 @@
 
 #include "profd/heap_table.h"
 
-#define SERIES_BELOW 0.25  /* arguments for which the series of exp is short */
+#define SERIES_BELOW  0.25 /* arguments for which the series of exp is short */
 #define CERTAIN_RATIO 40.0 /* size/rate beyond which not being sampled is a 1e-17 chance */
 
-#define CLASS_STEP 16
-#define CLASS_LINEAR 128
+#define CLASS_STEP	   16
+#define CLASS_LINEAR	   128
 #define CLASSES_A_DOUBLING 8
 
 /* The Taylor series near 0; twice the argument is then e*(e+2). No difference

@@ -11,9 +11,9 @@
 #include "client/preload/intern.c"
 #include "client/preload/weight.c"
 
-#define STACKS 64
+#define STACKS	64
 #define BUCKETS 64
-#define FRAMES 256
+#define FRAMES	256
 
 struct session session;
 
@@ -30,7 +30,7 @@ void walk_stack(uint64_t *ret_frames, uint32_t capacity, struct walk_summary *re
 			ret_frames[i] = walked[i];
 		hash = weight_mix(hash ^ walked[i]);
 	}
-	*ret_summary = (struct walk_summary){ .hash = hash, .n_frames = n_walked };
+	*ret_summary = (struct walk_summary){.hash = hash, .n_frames = n_walked};
 }
 
 uint32_t table_take(enum heap_region_id region, uint32_t n)
@@ -107,7 +107,8 @@ static void test_full_region_refuses_the_new_and_finds_the_old(void **state)
 
 static void test_bucket_is_kept_once(void **state)
 {
-	uint32_t one = intern_bucket(3, 16), two = intern_bucket(3, 32), three = intern_bucket(4, 16);
+	uint32_t one = intern_bucket(3, 16), two = intern_bucket(3, 32),
+		 three = intern_bucket(4, 16);
 
 	assert_int_not_equal(one, two);
 	assert_int_not_equal(one, three);

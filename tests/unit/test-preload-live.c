@@ -13,7 +13,7 @@
 #include "client/preload/session.h"
 
 #define GENERATIONS 3
-#define SLOTS (1024 + 4096 + 16384)
+#define SLOTS	    (1024 + 4096 + 16384)
 
 struct session session;
 
@@ -48,7 +48,7 @@ static void *address(uint64_t i)
 
 static uint32_t add(void *p, uint64_t size, uint32_t bucket)
 {
-	struct heap_live value = { .size = size, .objects = 65536, .bucket = bucket };
+	struct heap_live value = {.size = size, .objects = 65536, .bucket = bucket};
 	uint32_t slot = live_claim(p);
 
 	if (slot != LIVE_NONE)
@@ -196,14 +196,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_what_was_added_is_found_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_null_is_never_live, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_restored_object_is_live_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restored_object_is_live_again, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_released_slot_is_free, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_generations_fill_one_after_the_other, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_few_objects_stay_in_the_first_generation,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_filter_counts_and_sticks, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_foreign_bucket_is_not_touched, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_foreign_bucket_is_not_touched, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_threads_do_not_disturb_each_other, setup,
 						teardown),
 	};

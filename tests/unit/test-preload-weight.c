@@ -62,7 +62,7 @@ static void test_rate_one_samples_everything(void **state)
 
 static void test_weight_is_the_inverse_probability(void **state)
 {
-	static const uint64_t rates[] = { 512, 524288, 1 << 30 };
+	static const uint64_t rates[] = {512, 524288, 1 << 30};
 
 	for (size_t i = 0; i < 3; i++)
 		for (double s = 1; s < 1e10; s *= 1.7) {
@@ -77,7 +77,7 @@ static void test_weight_is_the_inverse_probability(void **state)
 /* Allocations of one size, many times: what is estimated is what there was. */
 static void test_estimate_is_unbiased(void **state)
 {
-	static const uint64_t sizes[] = { 16, 1000, 4096, 20000 };
+	static const uint64_t sizes[] = {16, 1000, 4096, 20000};
 	const uint64_t rate = 4096;
 
 	for (size_t i = 0; i < 4; i++) {
@@ -105,10 +105,21 @@ static void test_huge_sizes_do_not_overflow(void **state)
 static void test_size_classes(void **state)
 {
 	static const uint64_t cases[][2] = {
-		{ 0, 16 },	{ 1, 16 },	{ 16, 16 },	{ 17, 32 },	{ 128, 128 },
-		{ 129, 144 },	{ 144, 144 },	{ 145, 160 },	{ 256, 256 },	{ 257, 288 },
-		{ 512, 512 },	{ 513, 576 },	{ 1000, 1024 }, { 1 << 20, 1 << 20 },
-		{ (1 << 20) + 1, (1 << 20) + (1 << 17) },
+		{0, 16},
+		{1, 16},
+		{16, 16},
+		{17, 32},
+		{128, 128},
+		{129, 144},
+		{144, 144},
+		{145, 160},
+		{256, 256},
+		{257, 288},
+		{512, 512},
+		{513, 576},
+		{1000, 1024},
+		{1 << 20, 1 << 20},
+		{(1 << 20) + 1, (1 << 20) + (1 << 17)},
 	};
 	uint64_t previous = 0;
 
@@ -117,7 +128,8 @@ static void test_size_classes(void **state)
 	for (uint64_t size = 1; size < 100000; size++) {
 		assert_true(weight_class(size) >= size);
 		assert_true(weight_class(size) >= previous);
-		assert_true(weight_class(size) <= size + 15 || weight_class(size) < size + size / 8 + 1);
+		assert_true(weight_class(size) <= size + 15 ||
+			    weight_class(size) < size + size / 8 + 1);
 		previous = weight_class(size);
 	}
 }
@@ -128,12 +140,15 @@ static void test_rates_are_parsed(void **state)
 		const char *text;
 		uint64_t bytes;
 	} good[] = {
-		{ "1", 1 },	      { "524288", 524288 }, { "512k", 524288 }, { "512K", 524288 },
-		{ "512KiB", 524288 }, { "2M", 2 << 20 },    { "1MiB", 1 << 20 }, { "0", 0 },
-		{ "1G", 1 << 30 },
+		{"1", 1},	   {"524288", 524288}, {"512k", 524288},
+		{"512K", 524288},  {"512KiB", 524288}, {"2M", 2 << 20},
+		{"1MiB", 1 << 20}, {"0", 0},	       {"1G", 1 << 30},
 	};
-	static const char *const bad[] = { "", "k", "-1", " 1", "1 K", "1e6", "12q", "99999999999999",
-					   "9999999G", "18446744073709551617" };
+	static const char *const bad[] = {"",	      "k",
+					  "-1",	      " 1",
+					  "1 K",      "1e6",
+					  "12q",      "99999999999999",
+					  "9999999G", "18446744073709551617"};
 	uint64_t bytes = 7;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
