@@ -9,11 +9,12 @@
 #include "profd/base.h"
 
 static const char help[] =
-	"Usage: profctl list [--json]\n"
+	"Usage: profctl list [--all] [--json]\n"
 	"\n"
-	"Lists the processes that profd knows as targets: whether the heap client is\n"
-	"attached or why not, the bytes in use by its estimate, and the resident set.\n"
+	"Lists the processes that have the heap client: the bytes in use by its estimate,\n"
+	"and the resident set.\n"
 	"\n"
+	"  --all           the others too, and why they have no client\n"
 	"  --json          {\"targets\": [..]}\n"
 	"  --socket PATH   profd's socket\n"
 	"\n"
@@ -23,6 +24,8 @@ static const struct table_column columns[] = {
 	{"PID", true},	   {"COMM", false},  {"UNIT", false},
 	{"CLIENT", false}, {"IN-USE", true}, {"RSS", true},
 };
+
+enum { OPTION_ALL = ARGS_FIRST };
 
 struct listing {
 	bool json;
@@ -98,14 +101,16 @@ static int take_reply(const Profd__Reply *reply, void *userdata)
 
 static int list_main(struct profctl *ctl, int argc, char **argv)
 {
-	static const struct option options[] = {ARGS_COMMON};
+	static const struct option options[] = {{"all", no_argument, NULL, OPTION_ALL},
+						ARGS_COMMON};
 	Profd__List list = PROFD__LIST__INIT;
 	Profd__Request request = PROFD__REQUEST__INIT;
 	struct listing listing = {};
 	int value, code;
 
 	args_start();
-	value = args_next(ctl, argc, argv, ":h", options);
+	while ((value = args_next(ctl, argc, argv, ":h", options)) == OPTION_ALL)
+		list.all = true;
 	if (value != ARGS_END)
 		return args_exit(value);
 	if (optind < argc) {

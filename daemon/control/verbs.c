@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/control/last.h"
+#include "daemon/control/others.h"
 #include "daemon/control/peer.h"
 #include "daemon/control/report.h"
 #include "profd/base.h"
@@ -311,7 +312,12 @@ static void verb_finish(struct peer *p, const Profd__Finish *q)
 
 /* ---- list, status */
 
-static void verb_list(struct peer *p)
+static void send_other(const Profd__Reply *reply, void *userdata)
+{
+	peer_reply(userdata, reply, -1);
+}
+
+static void verb_list(struct peer *p, const Profd__List *q)
 {
 	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next) {
 		struct report_target t;
@@ -321,6 +327,8 @@ static void verb_list(struct peer *p)
 		report_target(p->ctx, c, &t);
 		peer_reply(p, &t.reply, -1);
 	}
+	if (q->all)
+		others_each(p->ctx, &p->access, send_other, p);
 	peer_done(p, 0, 0);
 }
 
@@ -343,7 +351,7 @@ void peer_handle(struct peer *p, const Profd__Request *q, int *fds, size_t n_fds
 		verb_snapshot(p, q->snapshot);
 		return;
 	case PROFD__REQUEST__VERB_LIST:
-		verb_list(p);
+		verb_list(p, q->list);
 		return;
 	case PROFD__REQUEST__VERB_STATUS:
 		verb_status(p);

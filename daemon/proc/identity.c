@@ -75,14 +75,22 @@ int identity_parse_rollup(const char *text, struct process_memory *ret_memory)
 }
 
 /* The Name: line, which comes before, has its newlines escaped. */
-int identity_parse_uid(const char *status, uid_t *ret_uid)
+static int parse_uids(const char *status, unsigned uids[3])
 {
 	const char *line = strstr(status, "\nUid:");
-	unsigned real, effective, saved;
 
-	if (!line || sscanf(line, "\nUid: %u %u %u", &real, &effective, &saved) != 3)
+	return line && sscanf(line, "\nUid: %u %u %u", &uids[0], &uids[1], &uids[2]) == 3
+		       ? 0
+		       : -EBADMSG;
+}
+
+int identity_parse_uid(const char *status, uid_t *ret_uid)
+{
+	unsigned uids[3];
+
+	if (parse_uids(status, uids) < 0)
 		return -EBADMSG;
-	*ret_uid = real == effective && real == saved ? real : 0;
+	*ret_uid = uids[0] == uids[1] && uids[0] == uids[2] ? uids[0] : 0;
 	return 0;
 }
 
@@ -255,6 +263,19 @@ int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid)
 	int rc = read_text(keeper, pid, KEEPER_STATUS, text);
 
 	return rc < 0 ? rc : identity_parse_uid(text, ret_uid);
+}
+
+int process_read_setuid(struct keeper *keeper, pid_t pid, bool *ret_setuid)
+{
+	char text[IDENTITY_MAX_BYTES];
+	unsigned uids[3];
+	int rc = read_text(keeper, pid, KEEPER_STATUS, text);
+
+	if (rc == 0)
+		rc = parse_uids(text, uids);
+	if (rc == 0)
+		*ret_setuid = uids[0] != uids[1];
+	return rc;
 }
 
 int process_read_unit(struct keeper *keeper, pid_t pid, char **ret_unit)

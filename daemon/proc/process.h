@@ -110,4 +110,6 @@ int process_read_memory(struct keeper *keeper, pid_t pid, struct process_memory 
 int process_read_comm(struct keeper *keeper, pid_t pid, char ret[PROCESS_COMM_BYTES]);
 /* A process whose real, effective and saved uid differ counts as root's. */
 int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid);
+int process_read_setuid(struct keeper *keeper, pid_t pid,
+			bool *ret_setuid); /* runs as another than its caller */
 int process_read_unit(struct keeper *keeper, pid_t pid, char **ret_unit);

@@ -1,0 +1,90 @@
+/*
+ * Why a process has no client is read off what it has mapped: the dynamic
+ * linker, which is what preloads, and the client itself.
+ */
+#include "daemon/control/others.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <string.h>
+
+#include "profd/base.h"
+
+static bool names(const struct module *m, const char *prefix)
+{
+	const char *slash = strrchr(m->path, '/');
+
+	return strncmp(slash ? slash + 1 : m->path, prefix, strlen(prefix)) == 0;
+}
+
+static const char *why_not(struct keeper *keeper, const struct process *process)
+{
+	bool glibc = false, musl = false, client = false, setuid = false;
+
+	for (size_t i = 0; i < process->n_maps; i++) {
+		const struct module *m = process->maps[i].module;
+
+		if (!m || !m->path)
+			continue;
+		glibc |= names(m, "ld-linux");
+		musl |= names(m, "ld-musl");
+		client |= names(m, "libprofd.so");
+	}
+	if (client)
+		return "has the client, but no table: PROFD_DISABLE is set, or memory was refused";
+	if (musl)
+		return "musl: the client needs glibc; CPU only";
+	if (!glibc)
+		return "statically linked: nothing can be preloaded; CPU only";
+	if (process_read_setuid(keeper, process->pid, &setuid) == 0 && setuid)
+		return "setuid: nothing is preloaded into it; CPU only";
+	return "started without the client";
+}
+
+static void tell(struct control_context *ctx, struct process *process, uid_t uid,
+		 void (*each)(const Profd__Reply *reply, void *userdata), void *userdata)
+{
+	Profd__Reply reply = PROFD__REPLY__INIT;
+	Profd__Target target = PROFD__TARGET__INIT;
+	const char *unit = process_unit(ctx->processes, process);
+	uint64_t rss = 0;
+
+	(void)process_read_rss(ctx->keeper, process->pid, &rss);
+	target.pid = (uint32_t)process->pid;
+	target.comm = process->comm;
+	target.unit = (char *)(unit ?: "");
+	target.uid = uid;
+	target.reason = (char *)why_not(ctx->keeper, process);
+	target.rss_bytes = rss;
+	reply.kind_case = PROFD__REPLY__KIND_TARGET;
+	reply.target = &target;
+	each(&reply, userdata);
+}
+
+void others_each(struct control_context *ctx, const struct access *access,
+		 void (*each)(const Profd__Reply *reply, void *userdata), void *userdata)
+{
+	int fd = keeper_open_machine(ctx->keeper, KEEPER_PROC);
+	DIR *proc = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!proc) {
+		profd_closep(&fd);
+		return;
+	}
+	for (struct dirent *d; (d = readdir(proc));) {
+		pid_t pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
+		const struct heap_client *client =
+			pid ? heap_clients_find(ctx->clients, pid) : NULL;
+		struct process *process;
+		uid_t uid;
+
+		if (!pid || (client && !client->dead) ||
+		    process_read_uid(ctx->keeper, pid, &uid) < 0 ||
+		    (!access->all && uid != access->uid))
+			continue;
+		process = process_get(ctx->processes, pid);
+		if (process && process->n_maps > 0)
+			tell(ctx, process, uid, each, userdata);
+	}
+	closedir(proc);
+}
