@@ -29,6 +29,16 @@ skip() { echo "$*"; exit 77; }
 figure() { echo "figure: $*"; }
 need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
+# Puts the programs where another user can reach them, too; the tree may lie in a
+# home directory.
+for_everyone()
+{
+	mkdir -p "$T/bin"
+	cp "$profd" "$profctl" "$client" "$fixtures/leak" "$T/bin"
+	chmod -R a+rX "$T/bin"
+	profd=$T/bin/profd profctl=$T/bin/profctl client=$T/bin/libprofd.so fixtures=$T/bin
+}
+
 # Ends @1 and waits until it is gone.
 end_process()
 {

@@ -237,6 +237,19 @@ int dump_heap(struct control_context *ctx, struct heap_client *client,
 	return r;
 }
 
+/* What the profile is of, as readers show it: the program, or the machine. */
+static uint32_t main_module(struct control_context *ctx, const struct dump_filter *filter)
+{
+	pid_t pid = filter->pid ?: ctx->watched;
+	const struct process *process = pid ? process_peek(ctx->processes, pid) : NULL;
+	const struct module *kernel;
+
+	if (process && process->n_maps > 0)
+		return process->maps[0].module->id;
+	kernel = pid ? NULL : module_get_kernel(ctx->modules);
+	return kernel ? kernel->id : 0;
+}
+
 static int freeze_cpu(struct dump *d, const struct window_span *span,
 		      const struct dump_filter *filter, struct frozen *ret)
 {
@@ -249,6 +262,7 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 		.only_pid = filter->pid,
 		.only_comm = filter->comm,
 		.only_unit = filter->unit,
+		.main_module = main_module(d->ctx, filter),
 	};
 	int r;
 

@@ -12,6 +12,7 @@
 int trim_start(struct trim *trim, struct keeper *keeper, struct heap_client *client,
 	       uint64_t now_mono_ns)
 {
+	struct heap_header header;
 	int r;
 
 	*trim = (struct trim){
@@ -19,7 +20,11 @@ int trim_start(struct trim *trim, struct keeper *keeper, struct heap_client *cli
 		.deadline_mono_ns = now_mono_ns + PROFD_TRIM_DEADLINE_MS * NSEC_PER_MSEC,
 		.result = -EAGAIN,
 	};
-	r = process_read_rss(keeper, client->pid, &trim->rss_before);
+	r = heap_table_header(client->table_fd, &header);
+	if (r >= 0 && header.notes & HEAP_NOTE_NO_SERVICE)
+		r = -ENOTSUP;
+	if (r >= 0)
+		r = process_read_rss(keeper, client->pid, &trim->rss_before);
 	if (r >= 0)
 		r = heap_table_request(client->table_fd, HEAP_VERB_TRIM, PROFD_TRIM_BUDGET_BYTES,
 				       &trim->seq);
@@ -46,6 +51,8 @@ int trim_poll(struct trim *trim, struct keeper *keeper, uint64_t now_mono_ns)
 	}
 	if (trim->client->dead)
 		return trim->result = -ESRCH;
+	if (header.notes & HEAP_NOTE_NO_SERVICE)
+		return trim->result = -ENOTSUP;
 	if (now_mono_ns >= trim->deadline_mono_ns)
 		return trim->result = -ETIMEDOUT;
 	return -EAGAIN;
@@ -68,6 +75,11 @@ void trim_describe(const struct trim *trim, char *ret, size_t size)
 	if (trim->result == -ETIMEDOUT)
 		snprintf(ret, size, "trim skipped @%.3fs: no answer within %d ms", at,
 			 PROFD_TRIM_DEADLINE_MS);
+	else if (trim->result == -ENOTSUP)
+		snprintf(ret, size,
+			 "trim skipped @%.3fs: the program has given its service thread away "
+			 "(privileges, a sandbox, or a fork among threads)",
+			 at);
 	else if (trim->result < 0)
 		snprintf(ret, size, "trim skipped @%.3fs: %s", at, strerror(-trim->result));
 	else if (a->result == HEAP_TRIM_OVER_BUDGET)

@@ -5,8 +5,8 @@
  *
  * trim_start() raises the request, trim_poll() looks for the answer: 0 when
  * there is one, -EAGAIN before that, -ETIMEDOUT past the deadline, -ESRCH when
- * the process is gone. The caller decides when to poll, and keeps the client
- * alive in the meantime.
+ * the process is gone; either of them -ENOTSUP when nobody is there to answer.
+ * The caller decides when to poll, and keeps the client alive in the meantime.
  */
 #pragma once
 

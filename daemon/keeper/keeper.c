@@ -141,7 +141,9 @@ int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_
 
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)
 {
+	const int size_seals = F_SEAL_SHRINK | F_SEAL_GROW;
 	_cleanup_close_ int path_fd = -1, fd = -1;
+	int seals;
 
 	if (pid <= 0)
 		return -EINVAL;
@@ -151,9 +153,10 @@ int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t
 	fd = open_regular(pid, path_fd, O_RDWR);
 	if (fd < 0)
 		return fd;
-	/* Only shared memory has seals: a disk file that the target would have
-	 * us write to ends here. */
-	if (fcntl(fd, F_GET_SEALS) < 0)
+	/* Only memfds can be sealed against changing their size: a file that the
+	 * target would have us write to ends here, on tmpfs too. */
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & size_seals) != size_seals)
 		return -EINVAL;
 	return take_fd(&fd);
 }

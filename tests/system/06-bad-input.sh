@@ -3,6 +3,7 @@
 # the right exit status, nothing half written, and nobody else notices.
 . "$(dirname "$0")/../lib.sh"
 need_root
+for_everyone
 mkdir "$T/out"
 nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups env "PROFD_SOCKET=$PROFD_SOCKET")
 nothing_written() { [ -z "$(ls -A "$T/out")" ] || fail "half written: $(ls -A "$T/out")"; }

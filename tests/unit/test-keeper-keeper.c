@@ -80,7 +80,7 @@ static void test_stays_below_the_root(void **state)
 static void test_opens_a_table_and_nothing_else(void **state)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	_cleanup_close_ int memfd = memfd_create("profd-heap", MFD_CLOEXEC);
+	_cleanup_close_ int memfd = memfd_create("profd-heap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	_cleanup_close_ int disk = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct stat a, b;
 	void *p, *q;
@@ -91,6 +91,7 @@ static void test_opens_a_table_and_nothing_else(void **state)
 		skip();
 	}
 	assert_int_equal(ftruncate(memfd, (off_t)page), 0);
+	assert_int_equal(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
 	assert_int_equal(ftruncate(disk, (off_t)page), 0);
 	p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	q = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, disk, 0);
