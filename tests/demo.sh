@@ -85,7 +85,9 @@ sed 's|.*/|  |' "$T/files"
 
 printf '\n%s\n' "Before each, the program gave its free memory back, so that its RSS and its
 bytes in use can be compared:"
-sed -E 's/^profctl: //; s/ \([0-9]+\):/:/; s/python3:/py:/' "$T/trims" | indent
+# (as profctl says it, without the time, to fit the line)
+sed -E 's/^profctl: //; s/ \([0-9]+\):/:/; s/ @[0-9.]+s:/:/; s/python3: trim/python3:/; s/leak: trim/leak:   /' \
+	"$T/trims" | sort -s -k1,1 | indent
 
 # show PID TITLE: what grew in its files between first and last.
 show()

@@ -1,6 +1,7 @@
 #include "client/profctl/output.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,14 +119,22 @@ bool output_broken(void)
 	return ferror(stdout) != 0;
 }
 
+/* A pipe without a reader; an earlier write met it, and its errno is gone. */
+static bool reader_has_left(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
 int output_finish(void)
 {
 	int r = 0;
 
 	errno = 0;
 	if (fflush(stdout) != 0 || ferror(stdout))
-		r = errno != 0 ? -errno : -EIO;
-	/* Whoever reads `profctl top | head` has what he wanted. */
+		r = errno != 0 ? -errno : reader_has_left() ? -EPIPE : -EIO;
+	/* Whoever reads `profctl top | head` has what they wanted. */
 	if (r < 0 && r != -EPIPE)
 		output_error("standard output: %s", strerror(-r));
 	return r;
