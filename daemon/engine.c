@@ -45,7 +45,7 @@ static int engine_watch(struct engine *e, pid_t pid, char *why, size_t why_size)
 		return -EBUSY;
 	}
 	e->ctx.watched = pid;
-	r = engine_start_cpu(e, pid, why, why_size);
+	r = engine_watch_tree(e, pid, why, why_size);
 	if (r < 0)
 		e->ctx.no_sampler = "perf events were refused";
 	return r;

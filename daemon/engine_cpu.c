@@ -127,6 +127,8 @@ static void on_sample(const struct sampler_sample *s, void *userdata)
 		.values = {1, sampler_period_ns(e->ctx.sampler)},
 	};
 
+	if (e->tree_only && !(process && process->watched))
+		return;
 	sample.n_frames = add_kernel(e, s);
 	if (s->has_user)
 		sample.n_frames = add_user(e, s, process, sample.n_frames);
@@ -216,4 +218,19 @@ int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size)
 	if (r < 0)
 		snprintf(why, why_size, "cpu sampling: out of memory");
 	return r;
+}
+
+/* The kernel gives every task of a tree an event with a period of its own, so a
+ * program that lives for less than one is never sampled. Where sampling the
+ * whole machine is allowed, the tree is picked out of that. */
+int engine_watch_tree(struct engine *e, pid_t pid, char *why, size_t why_size)
+{
+	struct process *process = process_get(e->ctx.processes, pid);
+
+	if (process && engine_start_cpu(e, 0, why, why_size) >= 0) {
+		process->watched = true;
+		e->tree_only = true;
+		return 0;
+	}
+	return engine_start_cpu(e, pid, why, why_size);
 }

@@ -17,6 +17,7 @@ struct engine {
 	struct series *rotation;
 	sd_event_source *drain_timer;
 	sd_event_source *retain_timer;
+	bool tree_only; /* samples of processes that are not watched are dropped */
 	sd_event_source *quit_timer;
 	uint64_t quit_by_mono_ns;
 	uint64_t lost; /* records lost by the last drain's end */
@@ -29,6 +30,7 @@ struct engine {
 
 /* engine_cpu.c: CPU sampling, for the machine (@pid 0) or for a tree. */
 int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size);
+int engine_watch_tree(struct engine *e, pid_t pid, char *why, size_t why_size);
 void engine_drain(struct engine *e);
 
 /* engine_clients.c */

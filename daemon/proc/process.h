@@ -30,6 +30,7 @@ struct process {
 	char *unit; /* systemd unit, or container id; NULL: neither, or not known */
 	bool unit_known;
 	bool maps_known;    /* /proc or an exec has told */
+	bool watched;	    /* belongs to a tree that is watched: passed on over fork */
 	uint64_t exited_ns; /* 0: alive */
 
 	struct process_map *maps; /* executable mappings, by start, disjoint */

@@ -123,6 +123,7 @@ void process_on_fork(struct process_table *table, pid_t pid, pid_t parent, uint6
 	from = entry_find(table, parent);
 	if (!from)
 		return;
+	e->process.watched = from->process.watched;
 	memcpy(e->process.comm, from->process.comm, PROCESS_COMM_BYTES);
 	if (from->process.unit)
 		e->process.unit = strdup(from->process.unit);
