@@ -146,7 +146,7 @@ check-now: all unit fixtures $(BUILD)/gocheck
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
 
 #: bench    what profd costs a program and the machine
-bench: all fixtures $(BUILD)/bench/pairs
+bench: all fixtures $(BUILD)/bench/pairs $(BUILD)/bench/spawn
 	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
 
 $(BUILD)/bench/%: tests/bench/%.c

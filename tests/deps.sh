@@ -41,6 +41,10 @@ parts()
 		program go golang-go
 		file /usr/share/gocode/src/github.com/google/pprof golang-github-google-pprof-dev
 		file /lib/systemd/systemd systemd
+		file /usr/lib/x86_64-linux-gnu/libjemalloc.so.2 libjemalloc2
+		file /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4 libtcmalloc-minimal4
+		file /usr/lib/x86_64-linux-gnu/libmimalloc.so.2 libmimalloc2.0
+		program musl-gcc musl-tools
 		program setpriv util-linux
 		program setcap libcap2-bin
 		program mount mount

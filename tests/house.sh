@@ -91,7 +91,12 @@ check_homes()
 	[ -z "$hits" ] || complain "$hits"
 }
 
-exported='aligned_alloc calloc free malloc memalign posix_memalign pvalloc realloc reallocarray valloc'
+exported='_ZdaPv _ZdaPvRKSt9nothrow_t _ZdaPvSt11align_val_t _ZdaPvSt11align_val_tRKSt9nothrow_t _ZdaPvm
+_ZdaPvmSt11align_val_t _ZdlPv _ZdlPvRKSt9nothrow_t _ZdlPvSt11align_val_t
+_ZdlPvSt11align_val_tRKSt9nothrow_t _ZdlPvm _ZdlPvmSt11align_val_t _Znam _ZnamRKSt9nothrow_t
+_ZnamSt11align_val_t _ZnamSt11align_val_tRKSt9nothrow_t _Znwm _ZnwmRKSt9nothrow_t
+_ZnwmSt11align_val_t _ZnwmSt11align_val_tRKSt9nothrow_t aligned_alloc calloc capset free malloc
+memalign posix_memalign prctl pvalloc realloc reallocarray setns unshare valloc'
 
 check_preload()
 {
@@ -102,7 +107,7 @@ check_preload()
 	[ -z "$needed" ] || complain "libprofd.so needs more than libc:" $needed
 	symbols=$(nm -D --defined-only "$library" | awk '$2 ~ /[A-Z]/ && $2 != "A" {sub(/@.*/, "", $3); print $3}' |
 		sort -u | xargs)
-	[ "$symbols" = "$exported" ] || complain "libprofd.so exports: $symbols; its list: $exported"
+	[ "$symbols" = "$(xargs <<<"$exported")" ] || complain "libprofd.so exports: $symbols; its list: $exported"
 	flags=$(readelf -dlW "$library")
 	grep -q 'TEXTREL' <<<"$flags" && complain "libprofd.so has text relocations"
 	grep -q 'GNU_STACK.*E ' <<<"$flags" && complain "libprofd.so wants an executable stack"

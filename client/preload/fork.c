@@ -5,13 +5,16 @@
  * parent's still. A child that a raw clone made stays like that. A vfork child
  * shares the parent's memory, and what it allocates is the parent's.
  *
+ * A child of a program that has confined itself is given none, for its filter may
+ * kill for making one. It is not profiled; its own exec starts afresh.
+ *
  * Nothing here waits for a lock, allocates, or starts a thread where another
  * thread could have held a lock at the moment of the fork.
  */
 #include "client/preload/fork.h"
 
+#include <dlfcn.h>
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,11 +23,6 @@
 #include "client/preload/session.h"
 #include "client/preload/table.h"
 #include "client/preload/weight.h"
-
-/* What pthread_atfork() asks for, as we link without the compiler's own start
- * files: the object whose unloading drops the handlers. */
-extern void *__dso_handle __attribute__((visibility("hidden")));
-void *__dso_handle = &__dso_handle;
 
 static char socket_path[PATH_MAX]; /* the environment may have changed since the start */
 
@@ -49,7 +47,7 @@ static void fork_child(void)
 
 	if (__atomic_load_n(&session.state, __ATOMIC_ACQUIRE) != SESSION_ACTIVE)
 		return;
-	if (table_clone(&fd) < 0) {
+	if (service_is_confined() || table_clone(&fd) < 0) {
 		give_up();
 		errno = saved;
 		return;
@@ -64,8 +62,25 @@ static void fork_child(void)
 	errno = saved;
 }
 
+/* glibc's pthread_atfork() is linked in, and leaves a symbol that no other C library
+ * resolves: a program of one would not start. So what is there is looked up. */
+static void register_handlers(void)
+{
+	int (*glibc)(void (*)(void), void (*)(void), void (*)(void), void *);
+	int (*other)(void (*)(void), void (*)(void), void (*)(void));
+
+	glibc = (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))dlsym(
+		RTLD_DEFAULT, "__register_atfork");
+	other = (int (*)(void (*)(void), void (*)(void), void (*)(void)))dlsym(RTLD_DEFAULT,
+									       "pthread_atfork");
+	if (glibc)
+		glibc(fork_prepare, NULL, fork_child, NULL);
+	else if (other)
+		other(fork_prepare, NULL, fork_child);
+}
+
 void fork_init(const char *path)
 {
 	strncpy(socket_path, path, sizeof(socket_path) - 1);
-	pthread_atfork(fork_prepare, NULL, fork_child);
+	register_handlers();
 }

@@ -1,7 +1,7 @@
 /*
  * The interposed functions, and nothing else: each is the fast path inline and
- * a cold half that knows how the next allocator's function is called. C++'s new
- * and delete come here through the C++ library's own, which call malloc and free.
+ * a cold half that knows how the next allocator's function is called. C++'s are
+ * in operators.c.
  *
  * A free is recorded before the real one: afterwards the address may belong to
  * another thread. A realloc takes the old object out of the table for its
@@ -9,8 +9,8 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/preload/early.h"
 #include "client/preload/fast.h"
@@ -91,12 +91,16 @@ EXPORT void *calloc(size_t n, size_t size)
 	return cold_calloc(n, size);
 }
 
+/* Until we have been relocated no function of another object can be called, nor
+ * an exported one of ours: memcpy, and what the compiler makes one of, included. */
 static void *early_realloc(void *p, size_t old_bytes, size_t size)
 {
-	void *moved = malloc(size);
+	void *moved = early_next_is_ready() ? malloc(size) : early_alloc(size, 0);
+	volatile uint8_t *to = moved;
+	const uint8_t *from = p;
 
-	if (moved)
-		memcpy(moved, p, old_bytes < size ? old_bytes : size);
+	for (size_t i = 0; moved && i < old_bytes && i < size; i++)
+		to[i] = from[i];
 	return moved;
 }
 

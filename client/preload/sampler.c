@@ -64,12 +64,25 @@ static uint32_t find_bucket(uint64_t size)
 	return stack == INTERN_NONE ? INTERN_NONE : intern_bucket(stack, weight_class(size));
 }
 
+/* What is still recorded at the address of a new object was freed past us, by a
+ * library that is bound to the next allocator directly. */
+static __attribute__((noinline)) void forget_stale(const void *p)
+{
+	uint32_t slot = live_take(p);
+
+	if (slot != LIVE_NONE)
+		live_drop(slot);
+}
+
 /* These are kept apart for their stack frames' sake: the walk, which is what goes
  * deep, then carries no more than it has to. */
 static __attribute__((noinline)) void record(void *p, uint64_t size)
 {
-	uint32_t slot = live_claim(p), bucket;
+	uint32_t slot, bucket;
 
+	if (fast_maybe_sampled(p))
+		forget_stale(p);
+	slot = live_claim(p);
 	if (slot == LIVE_NONE) {
 		session_count_lost(HEAP_LOST_LIVE);
 		return;

@@ -16,3 +16,20 @@ void service_start(void);
 /* In fork handlers: before, whether the child may start a thread; in the child. */
 void service_before_fork(void);
 void service_after_fork(void);
+
+/*
+ * The thread ends, so that the program is a thread less; false, and nothing
+ * happens, if there is none, in a vfork child, or if somebody else is at it.
+ * Waits a second at most, when a trim is under way.
+ *
+ * service_pause() is for what needs a process of one thread, and only ends the
+ * thread where the program has no other; if it returns true, service_start()
+ * brings it back. service_leave() is for good; @for_children_too: no process
+ * forked from here has one either.
+ */
+bool service_pause(void);
+void service_leave(bool for_children_too);
+
+/* True: it has left for the children too, and a filter may kill for any system call
+ * that the program does not make itself. */
+bool service_is_confined(void);

@@ -16,11 +16,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "client/preload/aside.h"
 #include "client/preload/early.h"
 #include "client/preload/environment.h"
 #include "client/preload/fast.h"
 #include "client/preload/fork.h"
 #include "client/preload/objects.h"
+#include "client/preload/operators.h"
 #include "client/preload/service.h"
 #include "client/preload/table.h"
 #include "client/preload/trim.h"
@@ -105,20 +107,33 @@ void session_begin(void)
 	errno = saved;
 }
 
+/* What needs the C library to be up. */
+static void complete(const struct environment *environment)
+{
+	/* An allocator may register its fork handlers at its first use. */
+	fast_next.free(fast_next.malloc(1));
+	fork_init(environment->socket_path);
+	trim_init();
+	operators_init();
+	service_start();
+}
+
+/* What it allocates is no part of the program's heap. */
 __attribute__((constructor)) static void session_start(void)
 {
 	struct environment environment;
+	uint64_t countdown;
 	int saved = errno;
 
+	aside_init();
 	if (!early_next_is_ready())
 		return;
 	session_begin();
 	if (session_is_recording() && environment_read(&environment)) {
-		/* An allocator may register its fork handlers at its first use. */
-		fast_next.free(fast_next.malloc(1));
-		fork_init(environment.socket_path);
-		trim_init();
-		service_start();
+		countdown = fast_thread.countdown;
+		fast_thread.countdown = UINT64_MAX;
+		complete(&environment);
+		fast_thread.countdown = countdown;
 	}
 	errno = saved;
 }

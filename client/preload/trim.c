@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "client/preload/fast.h"
+#include "client/preload/objects.h"
 
 struct allocator {
 	const char *name;
@@ -122,33 +123,35 @@ static void mimalloc_measure(struct heap_usage *ret_usage)
 }
 
 static const struct allocator known[] = {
+	{"glibc", {"malloc_trim", "mallinfo2"}, glibc_purge, glibc_measure},
 	{"jemalloc", {"mallctl", "mallctl"}, jemalloc_purge, jemalloc_measure},
 	{"tcmalloc",
 	 {"MallocExtension_ReleaseFreeMemory", "MallocExtension_GetNumericProperty"},
 	 tcmalloc_purge,
 	 tcmalloc_measure},
 	{"mimalloc", {"mi_collect", "mi_process_info"}, mimalloc_purge, mimalloc_measure},
-	{"glibc", {"malloc_trim", "mallinfo2"}, glibc_purge, glibc_measure},
 };
 
-static bool is_in_object(const void *function, const void *object)
+/* Where the object is that holds it, which dladdr() would tell as well, after a
+ * search through all names of the C library. */
+static bool is_in_object(const void *function, const struct object *object)
 {
-	Dl_info info;
+	struct object found;
 
-	return function && dladdr(function, &info) != 0 && info.dli_fbase == object;
+	return function && objects_find((uint64_t)function, &found) &&
+	       found.identity == object->identity;
 }
 
 void trim_init(void)
 {
-	Dl_info next;
+	struct object next;
 
-	if (!fast_next.malloc || dladdr((void *)fast_next.malloc, &next) == 0)
+	if (!fast_next.malloc || !objects_find((uint64_t)fast_next.malloc, &next))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		for (size_t j = 0; j < ARRAY_SIZE(functions); j++)
 			functions[j] = dlsym(RTLD_DEFAULT, known[i].symbols[j]);
-		if (is_in_object(functions[0], next.dli_fbase) &&
-		    is_in_object(functions[1], next.dli_fbase)) {
+		if (is_in_object(functions[0], &next) && is_in_object(functions[1], &next)) {
 			allocator = &known[i];
 			return;
 		}

@@ -160,6 +160,8 @@ enum heap_lost {	   /* samples that were drawn and not recorded */
 
 enum heap_note {
 	HEAP_NOTE_RATE_INVALID = 1 << 0, /* PROFD_RATE could not be read: the default holds */
+	HEAP_NOTE_NO_SERVICE = 1 << 1,	 /* nobody answers requests: the thread for it has
+					  * stepped aside, or there never was one */
 };
 
 enum heap_verb {

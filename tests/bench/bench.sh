@@ -13,6 +13,10 @@ for how in "1 5 64" "1 5 4096" "$nproc 5 64"; do
 		"$(LD_PRELOAD=$client "$pairs" $how)" "$(PROFD_RATE=4096 LD_PRELOAD=$client "$pairs" $how)"
 done
 
+echo "from the start of a process to its end, us (median of 1,000, in turns)"
+printf '  %-22s %8s %8s\n' '' bare client '/bin/true' $("$BUILD/bench/spawn" 1000 "$client" /bin/true) \
+	'fork' "$("$BUILD/bench/spawn" 1000 fork)" "$(LD_PRELOAD=$client "$BUILD/bench/spawn" 1000 fork)"
+
 # ticks PID: CPU time, in hundredths of a second.
 ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'; }
 rss() { awk '/^VmRSS/ {print $2}' "/proc/$1/status"; }

@@ -4,18 +4,19 @@
 # lives, samples everything, and answers profd.
 . "$(dirname "$0")/../fixtures/hazard-lib.sh"
 
-n=$(times 300000)
-"$fixtures/hazard-seccomp" "$n" </dev/null >"$T/bare" || skip "no seccomp filter can be set here"
+count=$(times 300000)
+"$fixtures/hazard-seccomp" "$count" </dev/null >"$T/bare" || skip "no seccomp filter can be set here"
 start_profd
 mkfifo "$T/go"
 exec 9<>"$T/go"
 target_prefix=(bash -c 'exec "$@" <'"$T/go 9<&-" -)
-target PROFD_RATE=1 "$fixtures/hazard-seccomp" "$n"
-wait_attached "$target_pid"
+target PROFD_RATE=1 "$fixtures/hazard-seccomp" "$count"
 wait_said ready
-heap_of "$target_pid" alloc_objects all=allocate
+said '^child ended with 0$' || { cat "$T/target.log"; fail "its child was killed"; }
+kill -0 "$target_pid" || fail "killed"
+heap_of "$target_pid" alloc_objects all='^allocate$'
 figure "$all allocations sampled under a filter that kills"
-is "$all == $n" || fail "$all allocations recorded, of $n"
+is "$all == $count" || fail "$all allocations recorded, of $count"
 snapshot --pid "$target_pid" --output "$T"
 exec 9<&-
 wait "$target_pid" || fail "killed: status $?"

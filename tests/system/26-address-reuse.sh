@@ -19,3 +19,15 @@ heap_of "$target_pid" inuse_objects keep=keep_live phantom='^play$'
 # make() ends in a jump to malloc, so its allocations are its caller's.
 heap_of "$target_pid" alloc_objects play='^play$'
 is "$play >= 8 * $(times 100000)" || fail "$play objects allocated in play()"
+exec 9<&-
+wait "$target_pid" || fail "the target ended with status $?"
+
+exec 9<>"$T/go"
+target GLIBC_TUNABLES=glibc.malloc.tcache_count=0 PROFD_RATE=1 "$fixtures/hazard-reuse" \
+	"$(times 100000)"
+wait_said ^live 280
+read -r _ objects <<<"$(grep ^live "$T/target.log")"
+heap_of "$target_pid" inuse_objects keep='^keep$' phantom='^(play|pass)$'
+figure "from thread to thread at once: phantom live $((phantom - keep)) objects; live $keep of $objects"
+[ "$keep" = "$objects" ] || fail "$keep objects live, not $objects"
+[ "$phantom" = "$keep" ] || fail "$((phantom - keep)) objects live that were freed"
