@@ -266,6 +266,8 @@ static void step_end(struct series *s)
 		series_free(s);
 		return;
 	}
+	if (s->spec.rotation)
+		(void)store_retain(s->ctx->store);
 	s->due_mono_ns += s->spec.every_ns;
 	wait_until(s, s->due_mono_ns);
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves that where no preload is possible (set-uid, static, static-pie) the program
-# runs as bare, and that who asks for its heap is told what to do instead.
+# runs as bare, that who asks for its heap is told what to do instead, and that
+# `profctl list --all` says why.
 . "$(dirname "$0")/../fixtures/hazard-lib.sh"
 
 start_profd
@@ -30,6 +31,9 @@ for kind in "${kinds[@]}"; do
 	wait_said ready
 	status_is 1 "$profctl" snapshot --pid "$target_pid"
 	one_line 'not attached.*--type cpu'
+	"$profctl" list --all | grep -E "^ *$target_pid " >"$T/line"
+	grep -Eq "$(case $kind in static*) echo 'statically linked' ;; *) echo setuid ;; esac).*CPU only" "$T/line" ||
+		{ cat "$T/line"; fail "list --all does not say why"; }
 	"$profctl" snapshot --pid "$target_pid" --type cpu --output "$T" >/dev/null 2>"$T/stderr" ||
 		one_line 'cpu'
 done
