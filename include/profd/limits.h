@@ -10,7 +10,6 @@
 /* control socket */
 #define PROFD_MAX_PACKET (64 * 1024) /* bytes of one message */
 #define PROFD_MAX_PEERS 256	     /* connections at once */
-#define PROFD_MAX_REQUESTS 64	     /* snapshot requests under way at once */
 #define PROFD_MAX_COUNT 100000	     /* snapshots in one request */
 
 /* engine */
