@@ -195,7 +195,7 @@ static void start_machine(struct engine *e)
 		e->ctx.no_sampler = why;
 	else
 		(void)process_scan(e->ctx.processes);
-	(void)engine_scan_clients(e);
+	engine_scan_clients(e);
 }
 
 static int start(struct engine *e, char *why, size_t why_size)
@@ -239,6 +239,7 @@ int engine_new(const struct config *config, struct engine **ret_engine, char *wh
 	e->ctx.start_mono_ns = control_mono_ns();
 	e->ctx.drain = engine_drain;
 	e->ctx.attach = engine_attach;
+	e->ctx.scan = engine_scan_clients;
 	e->ctx.watch = engine_watch;
 	e->ctx.quit = engine_quit;
 	r = start(e, why, why_size);

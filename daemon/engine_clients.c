@@ -14,6 +14,7 @@
 #include "daemon/heap/read.h"
 #include "profd/base.h"
 
+#define SCAN_EVERY_NS	      NSEC_PER_SEC
 #define OPEN_MODULES_AFTER_US 100000
 
 struct watch {
@@ -103,7 +104,14 @@ static void on_found(pid_t pid, uid_t uid, int table_fd, void *userdata)
 	(void)engine_attach(userdata, pid, uid, table_fd);
 }
 
-int engine_scan_clients(struct engine *e)
+/* It reads the mappings of every process, so nobody may have it done at will. A
+ * private daemon may not look into others, and its clients know its socket. */
+void engine_scan_clients(struct engine *e)
 {
-	return heap_clients_scan(e->ctx.clients, on_found, e);
+	uint64_t now = control_mono_ns();
+
+	if (e->config->private || (e->scanned_mono_ns && now - e->scanned_mono_ns < SCAN_EVERY_NS))
+		return;
+	e->scanned_mono_ns = now;
+	(void)heap_clients_scan(e->ctx.clients, on_found, e);
 }

@@ -17,7 +17,8 @@ struct engine {
 	struct series *rotation;
 	sd_event_source *drain_timer;
 	sd_event_source *retain_timer;
-	bool tree_only; /* samples of processes that are not watched are dropped */
+	bool tree_only;		  /* samples of processes that are not watched are dropped */
+	uint64_t scanned_mono_ns; /* 0: never */
 	sd_event_source *quit_timer;
 	uint64_t quit_by_mono_ns;
 	uint64_t lost; /* records lost by the last drain's end */
@@ -35,4 +36,4 @@ void engine_drain(struct engine *e);
 
 /* engine_clients.c */
 int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd);
-int engine_scan_clients(struct engine *e);
+void engine_scan_clients(struct engine *e); /* at most once in SCAN_EVERY_NS */

@@ -53,6 +53,8 @@ struct control_context {
 	void (*drain)(struct engine *e); /* bring the windows up to now */
 	/* A table from process @pid; taken over. */
 	int (*attach)(struct engine *e, pid_t pid, uid_t uid, int table_fd);
+	/* Look for clients that could not reach the socket (from a container, say). */
+	void (*scan)(struct engine *e);
 	/* Sample @pid's tree. -errno: one line in @why. */
 	int (*watch)(struct engine *e, pid_t pid, char *why, size_t why_size);
 	void (*quit)(struct engine *e);

@@ -109,6 +109,8 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 			   (int)spec->pid);
 		return false;
 	}
+	if (spec->heap && !heap_clients_find(p->ctx->clients, spec->pid))
+		p->ctx->scan(p->ctx->engine);
 	if (spec->heap && !heap_clients_find(p->ctx->clients, spec->pid)) {
 		peer_error(p, ENOENT,
 			   "process %d: is not attached: start it with LD_PRELOAD=libprofd.so, "
@@ -145,6 +147,8 @@ static bool check_cpu(struct peer *p, const struct series_spec *spec)
 
 static bool check_targets(struct peer *p, struct series_spec *spec)
 {
+	if (spec->heap && !spec->pid)
+		p->ctx->scan(p->ctx->engine);
 	if (spec->pid && !check_pid(p, spec))
 		return false;
 	if (spec->cpu && !check_cpu(p, spec))
@@ -319,6 +323,7 @@ static void send_other(const Profd__Reply *reply, void *userdata)
 
 static void verb_list(struct peer *p, const Profd__List *q)
 {
+	p->ctx->scan(p->ctx->engine);
 	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next) {
 		struct report_target t;
 
