@@ -32,6 +32,7 @@
 #include "client/preload/session.h"
 
 #define EXPORT	    __attribute__((visibility("default")))
+#define PROBE_ALIGNMENT 64
 #define PROBE_BYTES (1ULL << 40) /* a countdown that one small object leaves above 0 */
 
 /* symbol, what stands in for it */
@@ -158,21 +159,21 @@ static void find_delete(struct next_delete *ret, const char *symbol,
 	__atomic_store_n((void **)&ret->call, found, __ATOMIC_RELEASE);
 }
 
-/* Counted at its malloc, too: then only there. Frees are found once anyhow. */
-static void try_for_twice(void)
+/* A form that comes back to us through malloc or another form is counted there.
+ * Each is tried, as some of jemalloc's do. Any words will do for an alignment
+ * and for std::nothrow. Frees are found once anyhow. */
+static void try_for_twice(struct next_new *next)
 {
 	struct fast_thread *t = &fast_thread;
 	uint64_t countdown = t->countdown;
-	bool twice;
 	void *p;
 
 	t->countdown = PROBE_BYTES;
-	p = next_new[index_Znwm].call(1, 0, 0);
-	twice = t->countdown != PROBE_BYTES;
+	p = next->call(1, PROBE_ALIGNMENT, PROBE_ALIGNMENT);
+	if (t->countdown != PROBE_BYTES)
+		next->counts = false;
 	t->countdown = countdown;
-	next_delete[index_ZdlPv].call(p, 0, 0);
-	for (unsigned i = 0; twice && i < N_NEW; i++)
-		next_new[i].counts = false;
+	fast_next.free(p);
 }
 
 #define SET_NEW(symbol, substitute)                                \
@@ -195,8 +196,9 @@ static void find_all(const struct object *allocator)
 	}
 	FORMS_OF_DELETE(FIND_DELETE)
 	FORMS_OF_NEW(FIND_NEW)
-	if (next_new[index_Znwm].counts)
-		try_for_twice();
+	for (unsigned i = 0; i < N_NEW; i++)
+		if (next_new[i].counts)
+			try_for_twice(&next_new[i]);
 }
 
 void operators_init(void)

@@ -106,6 +106,8 @@ static void tcmalloc_measure(struct heap_usage *ret_usage)
 
 /* ---- mimalloc */
 
+/* Gives back what threads that have ended left. What is free in a living thread's
+ * heap is that thread's alone. */
 static void mimalloc_purge(void)
 {
 	((void (*)(bool))functions[0])(true);
