@@ -116,6 +116,13 @@ $(BUILD)/fixtures/%: tests/fixtures/%.c
 	$(Q)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE $(CFLAGS) \
 		$(shell sed -n 's/.*BUILD-WITH: \([^*]*\).*/\1/p' $<) -o $@ $< -pthread -lm
 
+# The client with libunwind beside it, a library that a test preloads.
+$(BUILD)/fixtures/walker-oracle: tests/fixtures/walker-oracle.c $(call pic,$(preload_src)) client/preload/libprofd.map
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -MMD -MP $(SANITIZE),$(ALL_CFLAGS)) -Wno-missing-prototypes -fPIC \
+		-fvisibility=hidden -shared -nostartfiles -Wl,-z,now,--wrap=walk_stack \
+		-Wl,--version-script=client/preload/libprofd.map -o $@ $(filter %.c %.o,$^) -lunwind
+
 $(BUILD)/fixtures/%: tests/fixtures/%.cc
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) $(CXXFLAGS) $(shell sed -n 's/.*BUILD-WITH: \([^*]*\).*/\1/p' $<) \

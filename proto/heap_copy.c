@@ -48,9 +48,9 @@ static int check_regions(const struct heap_header *h)
 	return 0;
 }
 
-/* Copies a region's used part; a short read means zeros, as a hole would. */
-static int read_region(int fd, const struct heap_header *h, enum heap_region_id id, void **ret,
-		       size_t *ret_n)
+/* A short read means zeros, as a hole would. */
+int heap_table_region(int fd, const struct heap_header *h, enum heap_region_id id, void **ret,
+		      size_t *ret_n)
 {
 	const struct heap_region *r = &h->regions[id];
 	size_t n = min(r->used, r->capacity), bytes = n * strides[id], done = 0;
@@ -147,6 +147,8 @@ static bool check_bucket(const struct raw *raw, const struct heap_copy *copy, si
 		.n_frames = s->n_frames,
 		.kind = s->kind,
 		.flags = s->flags,
+		.index = (uint32_t)i,
+		.stack = a->stack,
 		.size_class = a->size_class,
 		.alloc_objects = whole(a->alloc_objects, HEAP_OBJECT_SHIFT),
 		.alloc_bytes = whole(a->alloc_bytes, HEAP_BYTE_SHIFT),
@@ -199,7 +201,7 @@ static int read_regions(int fd, struct heap_copy *copy, struct raw *raw)
 			if (r < 0)
 				return r;
 		}
-		r = read_region(fd, &copy->header, plan[i].id, plan[i].to, plan[i].n);
+		r = heap_table_region(fd, &copy->header, plan[i].id, plan[i].to, plan[i].n);
 		if (r < 0)
 			return r;
 	}

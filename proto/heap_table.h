@@ -26,8 +26,9 @@ struct heap_copy_module {
 struct heap_copy_bucket {
 	uint32_t first_frame; /* index into frames */
 	uint16_t n_frames;
-	uint8_t kind;  /* enum heap_kind */
-	uint8_t flags; /* enum heap_stack_flag */
+	uint8_t kind;	       /* enum heap_kind */
+	uint8_t flags;	       /* enum heap_stack_flag */
+	uint32_t index, stack; /* in the table */
 	uint64_t size_class;
 	int64_t alloc_objects, alloc_bytes; /* whole units, rounded */
 	int64_t inuse_objects, inuse_bytes;
@@ -54,6 +55,27 @@ int heap_table_check(int fd, uint32_t *ret_version);
 /* Copies and checks the whole table. Returns 0, -EBADMSG or -ENOMEM. */
 int heap_table_copy(int fd, struct heap_copy **ret_copy);
 void heap_copy_free(struct heap_copy *copy);
+
+/* Copies the used part of a region that is known to lie in the table; what is
+ * missing reads as zeros. *ret is malloc'd. Returns 0 or -ENOMEM. */
+int heap_table_region(int fd, const struct heap_header *h, enum heap_region_id id, void **ret,
+		      size_t *ret_n);
+
+#define HEAP_AGES_MAX	   10
+#define HEAP_AGE_ADDRESSES 8
+
+struct heap_age {	     /* of one stack */
+	int64_t inuse_bytes; /* estimated */
+	size_t n_live;	     /* sampled objects; 0: the ages are not known */
+	uint32_t youngest_ms, median_ms, oldest_ms;
+	unsigned n_addresses; /* of its innermost frames, inside the calls */
+	uint64_t addresses[HEAP_AGE_ADDRESSES];
+};
+
+/* The ages of the live objects of the stacks with most bytes in use, those first.
+ * @now_mono_ms: CLOCK_MONOTONIC. @most: room in @ret_ages. Returns 0 or -ENOMEM. */
+int heap_table_ages(int fd, const struct heap_copy *copy, uint64_t now_mono_ms,
+		    struct heap_age *ret_ages, size_t most, size_t *ret_n);
 
 /* Copies the header alone. Returns 0 or -EBADMSG. */
 int heap_table_header(int fd, struct heap_header *ret_header);

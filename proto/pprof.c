@@ -120,6 +120,18 @@ int pprof_add_comment(struct pprof *p, const char *text)
 	return 0;
 }
 
+int pprof_set_comment(struct pprof *p, size_t i, const char *text)
+{
+	uint32_t number;
+
+	if (i >= p->comments.n)
+		return -EINVAL;
+	if (intern(p, text, &number) < 0)
+		return -ENOMEM;
+	p->comments.items[i] = number;
+	return 0;
+}
+
 /* ---- mappings */
 
 static uint64_t mapping_hash(const struct pprof_mapping_record *m)

@@ -64,6 +64,7 @@ int pprof_set_time(struct pprof *p, int64_t unix_ns, int64_t duration_ns);
 int pprof_set_default_type(struct pprof *p, const char *type);
 int pprof_set_drop_frames(struct pprof *p, const char *regex);
 int pprof_add_comment(struct pprof *p, const char *text);
+int pprof_set_comment(struct pprof *p, size_t i, const char *text); /* in place of it */
 int pprof_add_mapping(struct pprof *p, const struct pprof_mapping *m, uint64_t *ret_id);
 int pprof_add_location(struct pprof *p, const struct pprof_location *l, uint64_t *ret_id);
 int pprof_add_sample(struct pprof *p, const struct pprof_sample *s);

@@ -48,6 +48,7 @@ parts()
 		program setpriv util-linux
 		program setcap libcap2-bin
 		program mount mount
+		program nginx nginx-light
 		END
 		;;
 	dev)

@@ -48,6 +48,26 @@ static void add_reckoning(struct comments *c, const struct heap_profile *p,
 	    mb((double)(m->anonymous - min(m->anonymous, held))), mb((double)m->swap));
 }
 
+/* The scribe puts a function's name in place of the addresses (scribe/ages.h). */
+static void add_ages(struct comments *c, const struct heap_profile *p)
+{
+	for (size_t i = 0; i < p->n_ages; i++) {
+		const struct heap_age *a = &p->ages[i];
+		char text[HEAP_AGE_ADDRESSES * 20 + 1] = "";
+		size_t n = 0;
+
+		for (unsigned j = 0; j < a->n_addresses; j++)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s0x%" PRIx64,
+					      j > 0 ? " " : "", a->addresses[j]);
+		if (a->n_live > 0 && n > 0)
+			add(c,
+			    "age of %zu samples in {%s}: youngest %.1fs, median %.1fs, "
+			    "oldest %.1fs",
+			    a->n_live, text, a->youngest_ms / 1e3, a->median_ms / 1e3,
+			    a->oldest_ms / 1e3);
+	}
+}
+
 static void add_heap_losses(struct comments *c, const struct heap_header *h)
 {
 	static const char *const what[HEAP_LOST_N] = {
@@ -73,6 +93,7 @@ void comments_of_heap(struct comments *c, const struct heap_profile *profile,
 	if (trim)
 		add_reckoning(c, profile, trim);
 	add_heap_losses(c, &profile->header);
+	add_ages(c, profile);
 	if (profile->header.notes & HEAP_NOTE_RATE_INVALID)
 		add(c, "PROFD_RATE could not be read: the default rate holds");
 }

@@ -8,7 +8,7 @@
 #include "daemon/heap/read.h"
 #include "daemon/heap/trim.h"
 
-#define COMMENTS_MAX 16
+#define COMMENTS_MAX 28
 
 struct comments {
 	const char *lines[COMMENTS_MAX]; /* owned */

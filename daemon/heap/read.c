@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "profd/base.h"
 
@@ -235,6 +236,14 @@ static int load(struct keeper *keeper, const struct heap_client *client,
 	return 0;
 }
 
+static uint64_t mono_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 int heap_client_read(struct keeper *keeper, const struct heap_client *client,
 		     struct module_table *modules, struct heap_profile *ret_profile)
 {
@@ -247,6 +256,9 @@ int heap_client_read(struct keeper *keeper, const struct heap_client *client,
 	if (r < 0)
 		return r;
 	r = convert(&profile, copy, found, modules, client->pid);
+	if (r >= 0)
+		r = heap_table_ages(client->table_fd, copy, mono_ms(), profile.ages, HEAP_AGES_MAX,
+				    &profile.n_ages);
 	heap_copy_free(copy);
 	if (r < 0) {
 		heap_profile_done(&profile);

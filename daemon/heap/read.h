@@ -26,6 +26,8 @@ struct heap_profile {
 	size_t n_places;
 	uint32_t main_module; /* 0: not known */
 	int64_t inuse_bytes, inuse_objects;
+	struct heap_age ages[HEAP_AGES_MAX];
+	size_t n_ages;
 	struct heap_header header;
 };
 

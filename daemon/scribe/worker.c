@@ -20,6 +20,7 @@
 
 #include "profd/base.h"
 #include "profd/limits.h"
+#include "daemon/scribe/ages.h"
 #include "daemon/scribe/sandbox.h"
 #include "daemon/scribe/symbolize.h"
 #include "proto/control.h"
@@ -133,7 +134,7 @@ static int name_profile(struct worker *w, struct pprof *p, const Profd__Scribe__
 	r = symbolize_profile(p, &how, ret_result);
 	/* From here on no module is to blame. */
 	worker_reading(0, w);
-	return r;
+	return r < 0 ? r : ages_name(p);
 }
 
 static int worker_run_job(struct worker *w, const Profd__Scribe__Job *job, int raw_fd, int out_fd,

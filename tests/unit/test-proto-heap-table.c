@@ -216,6 +216,82 @@ static void test_frees_beyond_allocations_are_nothing(void **state)
 	drop_table(&t);
 }
 
+static void put_live(struct table *t, unsigned slot, uint64_t key, uint32_t bucket, uint32_t birth)
+{
+	((uint64_t *)at(t, HEAP_REGION_KEYS))[slot] = key;
+	((struct heap_live *)at(t, HEAP_REGION_LIVE))[slot] =
+		(struct heap_live){.size = 100, .bucket = bucket, .birth_ms = birth};
+}
+
+static void test_ages_of_live_objects(void **state)
+{
+	struct heap_age ages[HEAP_AGES_MAX];
+	struct heap_copy *c;
+	struct table t;
+	size_t n;
+
+	make_table(&t, true);
+	t.header->start_mono_ms = 500;
+	t.header->regions[HEAP_REGION_KEYS].used = 8;
+	t.header->regions[HEAP_REGION_LIVE].used = 8;
+	put_live(&t, 0, 0x1000, 0, 1000);
+	put_live(&t, 1, 0, 0, 1); /* a free slot */
+	put_live(&t, 2, 0x2000, 0, 9000);
+	put_live(&t, 3, 1, 0, 2); /* claimed */
+	put_live(&t, 4, 0x3000, 0, 4000);
+	put_live(&t, 5, 0x4000, 77, 3);		/* a bucket that is not there */
+	put_live(&t, 6, 0x5000, 0, UINT32_MAX); /* born in the future */
+	put_live(&t, 7, 0x6000, 0, 100);
+	assert_int_equal(heap_table_copy(t.fd, &c), 0);
+	assert_int_equal(heap_table_ages(t.fd, c, 10500, ages, HEAP_AGES_MAX, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(ages[0].n_live, 5);
+	assert_int_equal(ages[0].inuse_bytes, 600);
+	assert_int_equal(ages[0].youngest_ms, 0);
+	assert_int_equal(ages[0].median_ms, 6000);
+	assert_int_equal(ages[0].oldest_ms, 9900);
+	assert_int_equal(ages[0].n_addresses, 2);
+	assert_int_equal(ages[0].addresses[0], 0x1122);
+	assert_int_equal(ages[0].addresses[1], 0x776);
+	heap_copy_free(c);
+	drop_table(&t);
+}
+
+static void test_ages_of_the_largest_stacks_first(void **state)
+{
+	struct heap_age ages[HEAP_AGES_MAX];
+	struct heap_copy *c;
+	struct table t;
+	size_t n;
+
+	make_table(&t, true);
+	t.header->regions[HEAP_REGION_STACKS].used = 12;
+	t.header->regions[HEAP_REGION_BUCKETS].used = 13;
+	for (uint32_t i = 0; i < 13; i++) { /* stack 3 has two buckets, of 800 in all */
+		((struct heap_stack *)at(&t, HEAP_REGION_STACKS))[min(i, 11u)] =
+			(struct heap_stack){.ready = 1, .n_frames = 1};
+		((struct heap_bucket *)at(&t, HEAP_REGION_BUCKETS))[i] =
+			(struct heap_bucket){.ready = 1,
+					     .stack = i < 12 ? i : 3,
+					     .alloc_bytes = BYTES(100 + (i < 12 ? i : 597))};
+	}
+	t.header->regions[HEAP_REGION_KEYS].used = 2;
+	t.header->regions[HEAP_REGION_LIVE].used = 2;
+	put_live(&t, 0, 0x1000, 3, 10);
+	put_live(&t, 1, 0x2000, 12, 20);
+	assert_int_equal(heap_table_copy(t.fd, &c), 0);
+	assert_int_equal(heap_table_ages(t.fd, c, 100, ages, HEAP_AGES_MAX, &n), 0);
+	assert_int_equal(n, HEAP_AGES_MAX);
+	assert_int_equal(ages[0].inuse_bytes, 800);
+	assert_int_equal(ages[0].n_live, 2);
+	assert_int_equal(ages[0].youngest_ms, 80);
+	assert_int_equal(ages[0].oldest_ms, 90);
+	assert_int_equal(ages[1].inuse_bytes, 111);
+	assert_int_equal(ages[1].n_live, 0);
+	heap_copy_free(c);
+	drop_table(&t);
+}
+
 static void test_request_is_seen_by_the_client(void **state)
 {
 	uint32_t first, second;
@@ -242,6 +318,8 @@ int main(void)
 		cmocka_unit_test(test_tames_modules_and_paths),
 		cmocka_unit_test(test_reads_a_punched_table),
 		cmocka_unit_test(test_frees_beyond_allocations_are_nothing),
+		cmocka_unit_test(test_ages_of_live_objects),
+		cmocka_unit_test(test_ages_of_the_largest_stacks_first),
 		cmocka_unit_test(test_request_is_seen_by_the_client),
 	};
 
