@@ -153,12 +153,12 @@ check-now: all unit fixtures $(BUILD)/gocheck
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
 
 #: bench    what profd costs a program and the machine
-bench: all fixtures $(BUILD)/bench/pairs $(BUILD)/bench/spawn
+bench: all fixtures $(BUILD)/bench/pairs $(BUILD)/bench/replace $(BUILD)/bench/spawn
 	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
 
 $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -pthread
+	$(Q)mkdir -p $(@D) && $(CC) $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -pthread -lm
 
 #: asan     unit tests with AddressSanitizer and UBSan
 #: tsan     tests of the tables that threads share, with ThreadSanitizer

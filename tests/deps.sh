@@ -45,6 +45,7 @@ parts()
 		file /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4 libtcmalloc-minimal4
 		file /usr/lib/x86_64-linux-gnu/libmimalloc.so.2 libmimalloc2.0
 		program musl-gcc musl-tools
+		file /usr/lib/python3.11/test/test_json libpython3.11-testsuite
 		program setpriv util-linux
 		program setcap libcap2-bin
 		program mount mount
