@@ -140,7 +140,7 @@ $(BUILD)/gocheck: $(wildcard tests/gocheck/*.go)
 #: demo     find a leak in two real programs; installs what is missing
 demo:
 	$(Q)tests/deps.sh install build
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/fixtures/leak
+	$(Q)$(MAKE) --no-print-directory -s all $(BUILD)/fixtures/leak
 	$(Q)BUILD=$(BUILD) tests/demo.sh
 
 #: check    all tests; installs what is missing  (TESTS="01-heap-leak house": only those)
