@@ -13,6 +13,20 @@ for how in "1 5 64" "1 5 4096" "$nproc 5 64"; do
 		"$(LD_PRELOAD=$client "$pairs" $how)" "$(PROFD_RATE=4096 LD_PRELOAD=$client "$pairs" $how)"
 done
 
+median() { sort -n | sed -n 4p; }
+echo "a replacement of a random slot of 4096, ns (median of 7, in turns)"
+printf '  %-22s %8s %8s %8s\n' '' bare client ratio
+for how in "1 2 small" "2 2 small" "8 1 small" "1 2 mixed" "2 2 mixed" "8 1 mixed"; do
+	rm -f "$T/bare" "$T/client"
+	for _ in 1 2 3 4 5 6 7; do
+		"$BUILD/bench/replace" $how >>"$T/bare"
+		LD_PRELOAD=$client "$BUILD/bench/replace" $how >>"$T/client"
+	done
+	bare=$(median <"$T/bare") with=$(median <"$T/client")
+	printf '  %-22s %8s %8s %8.3f\n' "${how/ [0-9]/ thread(s),}" "$bare" "$with" \
+		"$(python3 -c "print($with / $bare)")"
+done
+
 echo "from the start of a process to its end, us (median of 1,000, in turns)"
 printf '  %-22s %8s %8s\n' '' bare client '/bin/true' $("$BUILD/bench/spawn" 1000 "$client" /bin/true) \
 	'fork' "$("$BUILD/bench/spawn" 1000 fork)" "$(LD_PRELOAD=$client "$BUILD/bench/spawn" 1000 fork)"
