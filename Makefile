@@ -14,12 +14,38 @@ ALL_CFLAGS = -std=gnu11 $(WARN) -D_GNU_SOURCE -DPROFD_VERSION='"$(VERSION)"' \
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
-# ---- sources, by program
+# ---- sources, by program and room
 proto_gen := profile control scribe
-proto_src := $(wildcard proto/*.c)
-preload_src := $(wildcard client/preload/*.c) $(wildcard proto/cfi*.c) proto/attach.c
-profctl_src := $(wildcard client/profctl/*.c)
-daemon_src := $(wildcard daemon/*/*.c daemon/*.c)
+proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
+	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_prune pprof_read \
+	pprof_top publish string_table
+preload_c := aside early environment fork intern interpose live modules objects operators sampler \
+	service session table trim walk walk-x86_64 weight
+profctl_c := args command connect deliver expand list main output private run run_options save \
+	series signals snapshot status table top units
+daemon_c := config engine engine_clients engine_cpu main \
+	keeper/keeper keeper/open \
+	proc/elf proc/ending proc/identity proc/mapping proc/maps proc/module \
+	proc/module-file proc/opening proc/process proc/records \
+	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-open \
+	heap/client heap/read heap/trim \
+	stack/remote stack/row_cache stack/step stack/unwind \
+	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
+	profile/window \
+	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/function scribe/image \
+	scribe/job scribe/kallsyms scribe/outbox scribe/range scribe/sandbox scribe/scribe \
+	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
+	scribe/worker \
+	store/store \
+	control/access control/comments control/dump control/last control/others \
+	control/peer control/report control/series control/server control/verbs
+
+proto_src := $(proto_c:%=proto/%.c)
+# The client is linked with the few of proto/ that need nothing but libc.
+preload_src := $(preload_c:%=client/preload/%.c) proto/cfi.c proto/cfi_code.c proto/cfi_rule.c \
+	proto/attach.c
+profctl_src := $(profctl_c:%=client/profctl/%.c)
+daemon_src := $(daemon_c:%=daemon/%.c)
 
 libs_proto := -lprotobuf-c -lz
 libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -liberty -linih -lm
