@@ -36,7 +36,7 @@ static void choose_sizes(int mixed)
 	for (int i = 0; i < SIZES; i++) {
 		double u = (i + 0.5) / SIZES;
 
-		sizes[i] = mixed ? (size_t)(16 * exp(log(5120) * pow(u, 2.35)))
+		sizes[i] = mixed ? (size_t)(16 * exp(log(5120) * pow(u, 6.4)))
 				 : 16 + (size_t)(u * 128);
 	}
 }
