@@ -3,6 +3,7 @@
 # the master and each worker are targets of their own with valid heaps, and they end
 # cleanly.
 . "$(dirname "$0")/../lib.sh"
+for_everyone
 
 PATH=$PATH:/usr/sbin:/sbin
 command -v nginx >/dev/null || fail "no nginx: make deps"
@@ -83,7 +84,7 @@ ends_cleanly "$nginx" QUIT nginx
 ! grep -E 'exited on signal|\[(alert|emerg)\]' "$T/target.log" >&2 || fail "nginx complains"
 figure "nginx: a master and ${#workers[@]} workers, each its own target; 221 requests served"
 
-programs=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1)
+programs=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1 || true)
 if [ -z "$programs" ] || ! [ -x "$programs/initdb" ]; then
 	figure "POSTGRES IS NOT HERE: only nginx was tested"
 	exit 0
