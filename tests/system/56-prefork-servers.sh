@@ -3,7 +3,6 @@
 # the master and each worker are targets of their own with valid heaps, and they end
 # cleanly.
 . "$(dirname "$0")/../lib.sh"
-for_everyone
 
 PATH=$PATH:/usr/sbin:/sbin
 command -v nginx >/dev/null || fail "no nginx: make deps"
