@@ -33,8 +33,7 @@ struct sampler_sample {
 	const uint64_t *kernel_frames; /* innermost first; addresses as perf gives them */
 	size_t n_kernel_frames;
 	bool has_user; /* false: a kernel thread */
-	const uint64_t
-		*regs; /* UNWIND_REG_N values in enum unwind_reg's order (= perf's bit order) */
+	const uint64_t *regs; /* UNWIND_REG_N values in enum unwind_reg's order, which is perf's */
 	const uint8_t *stack;
 	size_t stack_bytes; /* 0 also for a 32-bit process */
 };

@@ -50,8 +50,8 @@ void heap_clients_remove(struct heap_clients *clients, struct heap_client *clien
 struct heap_client *heap_client_ref(struct heap_client *client);
 struct heap_client *heap_client_unref(struct heap_client *client); /* returns NULL */
 
-struct heap_client *heap_clients_find(struct heap_clients *clients,
-				      pid_t pid);		      /* alive ones first */
+/* A live one before a dead one. */
+struct heap_client *heap_clients_find(struct heap_clients *clients, pid_t pid);
 struct heap_client *heap_clients_first(struct heap_clients *clients); /* then ->next */
 size_t heap_clients_count(const struct heap_clients *clients);
 

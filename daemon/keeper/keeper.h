@@ -14,20 +14,23 @@
 struct keeper;
 struct perf_event_attr;
 
-enum keeper_file { /* of /proc/PID */
-		   KEEPER_MAPS,
-		   KEEPER_STAT,
-		   KEEPER_STATM,
-		   KEEPER_STATUS,
-		   KEEPER_CGROUP,
-		   KEEPER_SMAPS_ROLLUP,
-		   KEEPER_TASK, /* a directory descriptor */
+/* Of /proc/PID. KEEPER_TASK is a directory descriptor. */
+enum keeper_file {
+	KEEPER_MAPS,
+	KEEPER_STAT,
+	KEEPER_STATM,
+	KEEPER_STATUS,
+	KEEPER_CGROUP,
+	KEEPER_SMAPS_ROLLUP,
+	KEEPER_TASK,
 };
 
-enum keeper_machine {		   /* of the machine */
-		      KEEPER_PROC, /* /proc, a directory descriptor: which processes there are */
-		      KEEPER_KALLSYMS,
-		      KEEPER_MODULES, /* /proc/modules */
+/* Of the machine. KEEPER_PROC is /proc itself, a directory descriptor: which
+ * processes there are. KEEPER_MODULES is /proc/modules. */
+enum keeper_machine {
+	KEEPER_PROC,
+	KEEPER_KALLSYMS,
+	KEEPER_MODULES,
 };
 
 /* A keeper inside this process, with this process's privileges. */

@@ -32,7 +32,7 @@ int process_read_ending(struct keeper *keeper, pid_t pid, int pid_fd, int *ret_s
 		return 0;
 	}
 	/* a zombie keeps its pid, so this cannot be another process */
-	if (identity_read_stat(keeper, pid, &st) == 0 && st.state == 'Z' && st.has_exit_code) {
+	if (identity_read_stat(keeper, pid, &st) == 0 && st.state == 'Z' && st.exit_code != 0) {
 		*ret_status = st.exit_code;
 		return 0;
 	}

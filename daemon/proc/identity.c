@@ -41,7 +41,6 @@ int identity_parse_stat(const char *text, struct identity_stat *ret_stat)
 		return -EBADMSG;
 	last = strrchr(close, ' ');
 	st.exit_code = last ? atoi(last) : 0;
-	st.has_exit_code = st.exit_code != 0;
 	*ret_stat = st;
 	return 0;
 }

@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,8 +16,7 @@ struct identity_stat {
 	char state;
 	uint64_t threads;
 	uint64_t start_ticks;
-	bool has_exit_code; /* the kernel tells only those who may look into the process */
-	int exit_code;	    /* of a zombie, as waitpid() gives it */
+	int exit_code; /* of a zombie, as waitpid() gives it; 0 also to those who may not know */
 };
 
 /* All return 0, or -EBADMSG when the text is not of that form. */
