@@ -7,6 +7,7 @@
  * if the process does not live to see a snapshot.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "daemon/control/last.h"
@@ -78,6 +79,17 @@ static int watch_client(struct engine *e, struct heap_client *c)
 					  on_open_modules, w);
 }
 
+/* A process that had ended when its table came may be known from its samples. */
+static void name_dead(struct engine *e, struct heap_client *c)
+{
+	const struct process *process;
+
+	engine_drain(e);
+	process = process_peek(e->ctx.processes, c->pid);
+	if (process && *process->comm)
+		snprintf(c->comm, sizeof(c->comm), "%s", process->comm);
+}
+
 int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd)
 {
 	struct heap_client *c;
@@ -90,6 +102,7 @@ int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd)
 		return r;
 	}
 	if (c->dead) {
+		name_dead(e, c);
 		end_client(e, c);
 		return 0;
 	}

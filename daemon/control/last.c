@@ -14,21 +14,28 @@ struct last {
 	struct heap_client *client; /* a reference */
 };
 
-static void remember(struct control_context *ctx, const struct dump_result *result)
+/* @name is NULL for one that could not be written. */
+static void remember(const struct last *last, const char *name, int error)
 {
-	struct last_file *f = calloc(1, sizeof(*f));
+	struct control_context *ctx = last->ctx;
+	struct last_file *f;
 
+	if (!ctx->private)
+		return;
+	f = calloc(1, sizeof(*f));
 	if (!f)
 		return;
-	f->pid = result->pid;
-	snprintf(f->comm, sizeof(f->comm), "%s", result->comm);
-	snprintf(f->name, sizeof(f->name), "%s", result->name);
+	f->pid = last->client->pid;
+	f->error = error;
+	snprintf(f->comm, sizeof(f->comm), "%s", last->client->comm);
+	snprintf(f->name, sizeof(f->name), "%s", name ?: "");
 	f->next = ctx->last_files;
 	ctx->last_files = f;
 }
 
-static void end(struct last *last)
+static void end(struct last *last, const char *name, int error)
 {
+	remember(last, name, error);
 	last->ctx->last_pending--;
 	heap_clients_remove(last->ctx->clients, last->client);
 	heap_client_unref(last->client);
@@ -39,12 +46,9 @@ static void on_dump_done(const struct dump_result *result, void *userdata)
 {
 	struct last *last = userdata;
 
-	if (result->error == 0) {
+	if (result->error == 0)
 		last->ctx->counters.heaps_last++;
-		if (last->ctx->private)
-			remember(last->ctx, result);
-	}
-	end(last);
+	end(last, result->error == 0 ? result->name : NULL, result->error);
 }
 
 static void describe(struct control_context *ctx, const struct heap_client *client, bool in_order,
@@ -68,6 +72,7 @@ void last_heap(struct control_context *ctx, struct heap_client *client)
 	char note[128];
 	struct dump_options options = {.note = note};
 	struct last *last = NULL;
+	int r;
 
 	(void)heap_table_header(client->table_fd, &header);
 	in_order = header.state == HEAP_STATE_EXITED;
@@ -83,8 +88,9 @@ void last_heap(struct control_context *ctx, struct heap_client *client)
 	last->client = heap_client_ref(client);
 	ctx->last_pending++;
 	describe(ctx, client, in_order, note, sizeof(note));
-	if (dump_heap(ctx, client, &options, on_dump_done, last) < 0)
-		end(last);
+	r = dump_heap(ctx, client, &options, on_dump_done, last);
+	if (r < 0)
+		end(last, NULL, r);
 }
 
 void last_files_free(struct control_context *ctx)

@@ -11,7 +11,8 @@ struct last_file { /* under a private daemon: what `finish` will name */
 	struct last_file *next;
 	pid_t pid;
 	char comm[PROCESS_COMM_BYTES];
-	char name[STORE_NAME_BYTES];
+	char name[STORE_NAME_BYTES]; /* "": it could not be written, and why: */
+	int error;
 };
 
 /* @client's process has ended: writes what is to be written, then removes it. */

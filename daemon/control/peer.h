@@ -32,9 +32,10 @@ struct peer {
 	struct series *series;	/* its request under way */
 	sd_event_source *later; /* a `finish` that waits for dumps under way */
 	bool finish_cpu, finish_heap, finish_send;
-	uint32_t finish_files; /* last heaps sent before the series */
-	bool watching;	       /* a private daemon ends with this peer */
-	bool dropped;	       /* to be freed when its handler returns */
+	uint32_t finish_files;	 /* last heaps sent before the series, */
+	uint32_t finish_missing; /* and those that could not be written */
+	bool watching;		 /* a private daemon ends with this peer */
+	bool dropped;		 /* to be freed when its handler returns */
 };
 
 /* Sends or queues. @fd: -1 none; stays the caller's. */

@@ -229,35 +229,42 @@ static void verb_watch(struct peer *p, const Profd__Watch *q)
 		peer_done(p, 0, 0);
 }
 
-/* The last heaps of those that have ended already; they lie in the store. */
-static uint32_t send_last_files(struct peer *p)
+static void send_last_file(struct peer *p, const struct last_file *f)
 {
-	uint32_t n = 0;
+	_cleanup_close_ int fd = -1;
+	struct dump_result result = {
+		.type = "heap",
+		.name = f->name,
+		.fd = -1,
+		.pid = f->pid,
+		.comm = f->comm,
+		.trim = "",
+	};
 
-	for (const struct last_file *f = p->ctx->last_files; f; f = f->next, n++) {
-		_cleanup_close_ int fd = -1;
-		struct dump_result result = {
-			.type = "heap",
-			.name = f->name,
-			.fd = -1,
-			.pid = f->pid,
-			.comm = f->comm,
-			.trim = "",
-		};
+	if (p->finish_send)
+		result.fd = fd = openat(store_dir_fd(p->ctx->store), f->name,
+					O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	send_file(p, &result, 1);
+}
 
-		if (p->finish_send)
-			result.fd = fd = openat(store_dir_fd(p->ctx->store), f->name,
-						O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		send_file(p, &result, 1);
-	}
-	return n;
+/* The last heaps of those that have ended already; they lie in the store. */
+static void send_last_files(struct peer *p)
+{
+	for (const struct last_file *f = p->ctx->last_files; f; f = f->next)
+		if (*f->name) {
+			send_last_file(p, f);
+			p->finish_files++;
+		} else {
+			on_missing("heap", f->pid, f->comm, strerror(-f->error), 1, p);
+			p->finish_missing++;
+		}
 }
 
 static void on_finish_done(uint32_t files, uint32_t missing, void *userdata)
 {
 	struct peer *p = userdata;
 
-	on_done(files + p->finish_files, missing, p);
+	on_done(files + p->finish_files, missing + p->finish_missing, p);
 }
 
 /* At idle priority: what clients had sent, and the ends of processes, have been
@@ -283,9 +290,11 @@ static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	}
 	p->later = sd_event_source_disable_unref(p->later);
-	p->finish_files = p->finish_heap ? send_last_files(p) : 0;
+	p->finish_files = p->finish_missing = 0;
+	if (p->finish_heap)
+		send_last_files(p);
 	if (!spec.heap && !spec.cpu)
-		peer_done(p, p->finish_files, 0);
+		peer_done(p, p->finish_files, p->finish_missing);
 	else if (series_start(p->ctx, &spec, &handlers, p, &p->series) < 0)
 		peer_error(p, ENOMEM, "finish: out of memory");
 	return 0;

@@ -101,18 +101,14 @@ struct heap_client *heap_clients_find(struct heap_clients *clients, pid_t pid)
 	return dead;
 }
 
-/* Who is this? A process that has ended by now is dead on arrival: its table
- * still counts. */
-static int identify(struct keeper *keeper, struct heap_client *c)
+/* What only a process that is still there can tell. */
+static int read_identity(struct keeper *keeper, struct heap_client *c)
 {
 	int r;
 
 	c->pid_fd = keeper_open_process(keeper, c->pid);
-	if (c->pid_fd < 0) {
-		c->dead = true;
-		snprintf(c->comm, sizeof(c->comm), "exited");
-		return c->pid_fd == -ESRCH || c->pid_fd == -ENOENT ? 0 : c->pid_fd;
-	}
+	if (c->pid_fd < 0)
+		return c->pid_fd;
 	r = process_read_start(keeper, c->pid, &c->start_ticks);
 	if (r < 0)
 		return r;
@@ -120,6 +116,19 @@ static int identify(struct keeper *keeper, struct heap_client *c)
 	if (r < 0)
 		return r;
 	(void)process_read_unit(keeper, c->pid, &c->unit); /* none is an answer too */
+	return 0;
+}
+
+/* Who is this? A process that has ended, before we looked or while we did, is
+ * dead on arrival: its table still counts. */
+static int identify(struct keeper *keeper, struct heap_client *c)
+{
+	int r = read_identity(keeper, c);
+
+	if (r != -ESRCH && r != -ENOENT)
+		return r;
+	c->dead = true;
+	snprintf(c->comm, sizeof(c->comm), "exited");
 	return 0;
 }
 

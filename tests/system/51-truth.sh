@@ -19,8 +19,9 @@ series()
 	rm -rf "$dir"
 	mkdir "$dir"
 	for i in $(seq "$seeds"); do
-		"$profctl" run --rate "$rate" --heap "$dir/$i.pb.gz" -- "$fixtures/truth" "$@" 2>/dev/null ||
+		"$profctl" run --rate "$rate" --heap "$dir/$i.pb.gz" -- "$fixtures/truth" "$@" 2>"$T/said" ||
 			fail "run $i at rate $rate: status $?"
+		[ -s "$dir/$i.pb.gz" ] || fail "run $i at rate $rate: no heap: $(cat "$T/said")"
 	done
 }
 

@@ -1,0 +1,137 @@
+/* The table of clients: who a table belongs to, also when its process is going. */
+#include "daemon/heap/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "profd/heap_table.h"
+
+#define TABLE_BYTES 4096
+#define ATTEMPTS    3000
+
+static struct keeper *keeper;
+static struct heap_clients *clients;
+
+/* The smallest table that passes: a header whose regions are empty. */
+static int make_table(void)
+{
+	struct heap_header header = {
+		.magic = HEAP_TABLE_MAGIC,
+		.version = HEAP_TABLE_VERSION,
+		.header_bytes = sizeof(header),
+		.table_bytes = TABLE_BYTES,
+		.rate_bytes = 1,
+	};
+	int fd = memfd_create(HEAP_TABLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, TABLE_BYTES), 0);
+	assert_int_equal(pwrite(fd, &header, sizeof(header), 0), sizeof(header));
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+	return fd;
+}
+
+static void test_live_process_is_identified(void **state)
+{
+	struct heap_client *c;
+
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), make_table(), &c), 0);
+	assert_false(c->dead);
+	assert_true(c->pid_fd >= 0);
+	assert_true(c->start_ticks > 0);
+	assert_string_equal(c->comm, "test-heap-clien");
+	heap_clients_remove(clients, c);
+}
+
+static void test_ended_process_is_dead_on_arrival(void **state)
+{
+	pid_t pid = fork();
+	struct heap_client *c;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(heap_clients_add(clients, pid, getuid(), make_table(), &c), 0);
+	assert_true(c->dead);
+	heap_clients_remove(clients, c);
+}
+
+/* Its end falls into every moment of the look at it, some of them between two
+ * of its questions. Each time it is taken, alive or dead. */
+static void test_process_that_ends_meanwhile_is_taken(void **state)
+{
+	unsigned dead = 0;
+
+	signal(SIGCHLD, SIG_IGN); /* gone at once, without a zombie */
+	for (unsigned i = 0; i < ATTEMPTS; i++) {
+		struct heap_client *c;
+		int fd = make_table();
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			for (volatile unsigned spin = 0; spin < i % 300 * 100; spin++)
+				continue;
+			_exit(0);
+		}
+		assert_int_equal(heap_clients_add(clients, pid, getuid(), fd, &c), 0);
+		dead += c->dead;
+		heap_clients_remove(clients, c);
+	}
+	signal(SIGCHLD, SIG_DFL);
+	assert_in_range(dead, 1, ATTEMPTS);
+}
+
+static void test_same_table_is_known(void **state)
+{
+	struct heap_client *c;
+	int fd = make_table(), again = dup(fd);
+
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), fd, &c), 0);
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), again, &c), -EEXIST);
+	assert_int_equal(heap_clients_count(clients), 1);
+	heap_clients_remove(clients, c);
+}
+
+static void test_new_table_takes_the_place_of_the_old(void **state)
+{
+	struct heap_client *old, *fresh;
+
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), make_table(), &old), 0);
+	heap_client_ref(old);
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), make_table(), &fresh), 0);
+	assert_int_equal(heap_clients_count(clients), 1);
+	assert_ptr_equal(heap_clients_find(clients, getpid()), fresh);
+	assert_true(old->removed);
+	heap_client_unref(old);
+	heap_clients_remove(clients, fresh);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_live_process_is_identified),
+		cmocka_unit_test(test_ended_process_is_dead_on_arrival),
+		cmocka_unit_test(test_process_that_ends_meanwhile_is_taken),
+		cmocka_unit_test(test_same_table_is_known),
+		cmocka_unit_test(test_new_table_takes_the_place_of_the_old),
+	};
+	int r;
+
+	if (keeper_new_local(&keeper) < 0 || heap_clients_new(keeper, &clients) < 0)
+		return 1;
+	r = cmocka_run_group_tests(tests, NULL, NULL);
+	heap_clients_free(clients);
+	keeper_free(keeper);
+	return r;
+}
