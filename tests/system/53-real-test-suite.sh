@@ -4,13 +4,13 @@
 . "$(dirname "$0")/../lib.sh"
 
 [ -e /usr/lib/python3.11/test/test_json ] || skip "libpython3.11-testsuite is not installed"
-suites="test_json test_threading test_subprocess"
+suites="test_json test_threading test_subprocess test_multiprocessing_fork"
 
 # suite HOW [NAME=VALUE]: both at once, since they sleep for the most part.
 suite()
 {
 	mkdir "$T/$1"
-	(cd "$T/$1" && env PYTHONMALLOC=malloc "${@:2}" timeout 200 /usr/bin/python3 -m test \
+	(cd "$T/$1" && env PYTHONMALLOC=malloc "${@:2}" timeout 280 /usr/bin/python3 -m test \
 		--junit-xml "$T/$1.xml" $suites >"$T/$1.log" 2>&1)
 }
 
