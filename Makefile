@@ -48,7 +48,7 @@ profctl_src := $(profctl_c:%=client/profctl/%.c)
 daemon_src := $(daemon_c:%=daemon/%.c)
 
 libs_proto := -lprotobuf-c -lz
-libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -liberty -linih -lm
+libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -liberty -lseccomp -linih -lm
 libs_profctl := $(libs_proto) -ljansson
 
 gen_c := $(proto_gen:%=$(BUILD)/gen/proto/%.pb-c.c)

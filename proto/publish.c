@@ -26,7 +26,7 @@ int publish_open(int dir_fd, mode_t mode)
 {
 	int fd;
 
-	fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	fd = openat(dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
 	/* The umask is the process's, the mode is the caller's decision. */
@@ -40,17 +40,24 @@ int publish_open(int dir_fd, mode_t mode)
 }
 
 /* A file system that cannot sync a directory keeps names in its own way. */
+static int sync_opened(int dir_fd)
+{
+	if (fsync(dir_fd) < 0 && errno != EINVAL && errno != EROFS)
+		return -errno;
+	return 0;
+}
+
+/* O_PATH descriptors are not for fsync(); and only for them is anything opened,
+ * as who publishes may not be allowed to. */
 static int sync_directory(int dir_fd)
 {
 	_cleanup_close_ int fd = -1;
+	int r = sync_opened(dir_fd);
 
-	/* dir_fd may be O_PATH, which fsync() refuses. */
+	if (r != -EBADF)
+		return r;
 	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) < 0 && errno != EINVAL && errno != EROFS)
-		return -errno;
-	return 0;
+	return fd < 0 ? -errno : sync_opened(fd);
 }
 
 int publish_link(int dir_fd, int fd, const char *name)

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Opens an unnamed file in @dir_fd. Returns the descriptor or -errno. */
+/* Opens an unnamed file in @dir_fd for writing. Returns the descriptor or -errno. */
 int publish_open(int dir_fd, mode_t mode);
 
 /* Gives @fd the name @name in @dir_fd, durably. -EEXIST: the name is taken and

@@ -1,7 +1,16 @@
 /*
  * The scribe parses files that its targets wrote. Whatever such a file makes it
  * do, it has no descriptor of the engine's, no capability, and no way to gain
- * one.
+ * one. Two fences stand behind one another:
+ *
+ * - A system call filter lets through what reading, mapping and writing given
+ *   descriptors needs. It opens nothing that is there already: openat() is for
+ *   unnamed files alone, which is how a profile begins. What only asks for a file
+ *   (a library that looks for another's debug file) is told EACCES; anything else
+ *   that is not on the list ends the process, and the module that was being
+ *   parsed is to blame.
+ * - Landlock, where the kernel has it, forbids the file system: no file can be
+ *   read or removed, and none linked into a directory that it was not made in.
  *
  * Memory: allocations and file mappings are limited apart, for a large program
  * with debug information is mapped whole, and that is no memory of its own.
@@ -15,6 +24,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -27,6 +38,13 @@
 #define SANDBOX_DATA_BYTES    (1ULL << 30)
 #define SANDBOX_ADDRESS_BYTES (16ULL << 30)
 #define SANDBOX_SPARE_FDS     64
+
+/* Sanitizers reserve more than any limit, and call what they please. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
 
 static void set_limit(int resource, rlim_t value)
 {
@@ -43,11 +61,10 @@ static void set_limits(void)
 {
 	set_limit(RLIMIT_CORE, 0);
 	set_limit(RLIMIT_NOFILE, PROFD_SCRIBE_MAX_MODULES + SANDBOX_SPARE_FDS);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	/* Sanitizers reserve more than any limit. */
+	if (SANITIZED)
+		return;
 	set_limit(RLIMIT_DATA, SANDBOX_DATA_BYTES);
 	set_limit(RLIMIT_AS, SANDBOX_ADDRESS_BYTES);
-#endif
 }
 
 static void close_others(int socket)
@@ -77,8 +94,88 @@ static void ignore_signals(void)
 		signal(ignored[i], SIG_IGN);
 }
 
-void sandbox_enter(int socket)
+/* Never less than nothing: what cannot be forbidden here is left to the filter. */
+static void forbid_files(void)
 {
+	const struct landlock_ruleset_attr attr = {
+		.handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
+				     LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+				     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
+				     LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
+				     LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM,
+	};
+	int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+
+	if (fd < 0)
+		return;
+	syscall(SYS_landlock_restrict_self, fd, 0);
+	close(fd);
+}
+
+/* What the scribe lives on. Memory, the given descriptors, time, and its end. */
+static const int allowed[] = {
+	SCMP_SYS(brk),		SCMP_SYS(clock_gettime),  SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(close),	SCMP_SYS(exit),		  SCMP_SYS(exit_group),
+	SCMP_SYS(alarm),	SCMP_SYS(fchmod),	  SCMP_SYS(fcntl),
+	SCMP_SYS(fdatasync),	SCMP_SYS(fstat),	  SCMP_SYS(fsync),
+	SCMP_SYS(ftruncate),	SCMP_SYS(futex),	  SCMP_SYS(getpid),
+	SCMP_SYS(getrandom),	SCMP_SYS(gettid),	  SCMP_SYS(linkat),
+	SCMP_SYS(lseek),	SCMP_SYS(madvise),	  SCMP_SYS(mmap),
+	SCMP_SYS(mprotect),	SCMP_SYS(mremap),	  SCMP_SYS(munmap),
+	SCMP_SYS(newfstatat),	SCMP_SYS(poll),		  SCMP_SYS(ppoll),
+	SCMP_SYS(pread64),	SCMP_SYS(pwrite64),	  SCMP_SYS(read),
+	SCMP_SYS(readv),	SCMP_SYS(recvmsg),	  SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sendmsg),	SCMP_SYS(setitimer),	  SCMP_SYS(tgkill),
+	SCMP_SYS(unlinkat),	SCMP_SYS(write),	  SCMP_SYS(writev),
+};
+
+/* Asked for by libraries that can do without. */
+static const int refused[] = {
+	SCMP_SYS(access),     SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(getcwd),
+	SCMP_SYS(getdents64), SCMP_SYS(ioctl),	   SCMP_SYS(open),	 SCMP_SYS(openat2),
+	SCMP_SYS(prlimit64),  SCMP_SYS(readlink),  SCMP_SYS(readlinkat), SCMP_SYS(stat),
+	SCMP_SYS(statx),      SCMP_SYS(sysinfo),
+};
+
+static int add_rules(scmp_filter_ctx filter)
+{
+	const struct scmp_arg_cmp unnamed = SCMP_A2(SCMP_CMP_MASKED_EQ, O_TMPFILE, O_TMPFILE);
+	const struct scmp_arg_cmp named = SCMP_A2(SCMP_CMP_MASKED_EQ, O_TMPFILE & ~O_DIRECTORY, 0);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(allowed); i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, unnamed);
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 1, named);
+	return r;
+}
+
+static int filter_calls(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r;
+
+	if (!filter)
+		return -ENOMEM;
+	/* the kernel's own words for what it refuses */
+	r = seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1);
+	if (r == 0)
+		r = add_rules(filter);
+	if (r == 0)
+		r = seccomp_load(filter);
+	seccomp_release(filter);
+	return r;
+}
+
+int sandbox_enter(int socket)
+{
+	int r;
+
 	close_others(socket);
 	fcntl(socket, F_SETFD, FD_CLOEXEC);
 	ignore_signals();
@@ -86,4 +183,11 @@ void sandbox_enter(int socket)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	drop_capabilities();
+	if (SANITIZED)
+		return 0;
+	forbid_files();
+	r = filter_calls();
+	/* A kernel without filters has the rest all the same; and where an outer
+	 * filter forbids this one, that one stands. */
+	return r == -EINVAL || r == -ENOSYS || r == -EPERM ? 0 : r;
 }

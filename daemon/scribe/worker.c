@@ -257,8 +257,9 @@ int scribe_main(int socket)
 	struct worker w = {.socket = socket};
 	int r;
 
-	sandbox_enter(socket);
-	r = source_table_new(&w.sources);
+	r = sandbox_enter(socket);
+	if (r == 0)
+		r = source_table_new(&w.sources);
 	if (r == 0)
 		r = cache_new(WORKER_CACHE_BYTES, &w.cache);
 	if (r == 0)
