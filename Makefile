@@ -65,7 +65,7 @@ fuzzers := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 c_files := $(proto_src) $(preload_src) $(profctl_src) $(daemon_src) $(wildcard tests/unit/*.c) \
 	$(wildcard tests/fuzz/*.c tests/fixtures/*.c tests/bench/*.c)
 
-.PHONY: all help deps demo check check-now unit fixtures bench asan tsan sanitized replay \
+.PHONY: all help deps demo check check-now unit fixtures bench bench-now asan tsan sanitized replay \
 	clang-warnings tidy fuzz fuzzers install clean format
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -178,9 +178,16 @@ check-now: all unit fixtures $(BUILD)/gocheck
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE="$(asan_flags)" replay
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
 
-#: bench    what profd costs a program and the machine
-bench: all fixtures $(BUILD)/bench/pairs $(BUILD)/bench/replace $(BUILD)/bench/spawn
-	$(Q)BUILD=$(BUILD) tests/bench/bench.sh
+#: bench    what profd costs a program and the machine; installs what is missing; 10 minutes
+#:          (BENCH="replace pairs programs start memory latency daemon": only those;
+#:          BENCH=peers: other heap profilers on the same loop)
+BENCH ?=
+bench:
+	$(Q)tests/deps.sh install bench
+	$(Q)$(MAKE) --no-print-directory bench-now
+
+bench-now: all $(BUILD)/fixtures/split $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+	$(Q)BUILD=$(BUILD) tests/bench/run $(BENCH)
 
 $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,CC,$<)

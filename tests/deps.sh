@@ -6,10 +6,11 @@
 #   tests/deps.sh install SET   installs those, as root or through sudo
 #
 # SET: "build" is what `make` and `make demo` need; "test" what `make check` needs
-# as well; "dev" what `make fuzz`, `tidy` and `format` need. A part is looked for
-# where it is used (a header by the compiler, a program in PATH), not in the
-# package manager's books: another distribution, or a library built by hand,
-# is as good. Nothing is asked of the network unless something is missing.
+# as well; "bench" what `make bench` needs; "dev" what `make fuzz`, `tidy` and
+# `format` need. A part is looked for where it is used (a header by the compiler,
+# a program in PATH), not in the package manager's books: another distribution,
+# or a library built by hand, is as good. Nothing is asked of the network unless
+# something is missing.
 set -eu
 
 parts()
@@ -53,6 +54,21 @@ parts()
 		program nginx nginx-light
 		END
 		;;
+	bench)
+		parts build
+		cat <<-END
+		program git git
+		program nginx nginx-light
+		program node nodejs
+		program perl perl
+		program redis-benchmark redis-tools
+		program redis-server redis-server
+		program sqlite3 sqlite3
+		program unshare util-linux
+		program ip iproute2
+		program wrk wrk
+		END
+		;;
 	dev)
 		parts test
 		cat <<-END
@@ -62,7 +78,7 @@ parts()
 		END
 		;;
 	*)
-		echo "deps.sh: no such set: $1 (build, test, dev)" >&2
+		echo "deps.sh: no such set: $1 (build, test, bench, dev)" >&2
 		exit 2
 		;;
 	esac
@@ -116,5 +132,5 @@ install()
 case "${1:-}" in
 missing) parts "${2:-test}" >/dev/null && missing "${2:-test}" ;;
 install) parts "${2:-test}" >/dev/null && install "${2:-test}" ;;
-*) echo "usage: deps.sh missing|install build|test|dev" >&2; exit 2 ;;
+*) echo "usage: deps.sh missing|install build|test|bench|dev" >&2; exit 2 ;;
 esac
