@@ -98,18 +98,15 @@ static void wake(int fd)
 	munmap(map, page);
 }
 
-int heap_table_request(int fd, enum heap_verb verb, uint64_t budget_bytes, uint32_t *ret_seq)
+int heap_table_request(int fd, const struct heap_header *header, enum heap_verb verb,
+		       uint64_t budget_bytes, uint32_t *ret_seq)
 {
 	const size_t at = offsetof(struct heap_header, request);
 	struct heap_request request = {.verb = verb, .budget_bytes = budget_bytes};
-	struct heap_header h;
 	int r;
 
-	r = heap_table_header(fd, &h);
-	if (r < 0)
-		return r;
-	request.seq = h.request.seq + 1;
-	if (request.seq == h.reply.seq) /* an answer that is already there is not ours */
+	request.seq = header->request.seq + 1;
+	if (request.seq == header->reply.seq) /* an answer that is already there is not ours */
 		request.seq++;
 	r = write_at(fd, at + sizeof(request.seq), (char *)&request + sizeof(request.seq),
 		     sizeof(request) - sizeof(request.seq));

@@ -80,6 +80,7 @@ int heap_table_ages(int fd, const struct heap_copy *copy, uint64_t now_mono_ms,
 /* Copies the header alone. Returns 0 or -EBADMSG. */
 int heap_table_header(int fd, struct heap_header *ret_header);
 
-/* Writes the request and wakes the client; *ret_seq identifies the answer.
- * Returns 0 or -errno. */
-int heap_table_request(int fd, enum heap_verb verb, uint64_t budget_bytes, uint32_t *ret_seq);
+/* Writes the request and wakes the client; *ret_seq identifies the answer. @header
+ * is the table's as just read. Returns 0 or -errno. */
+int heap_table_request(int fd, const struct heap_header *header, enum heap_verb verb,
+		       uint64_t budget_bytes, uint32_t *ret_seq);

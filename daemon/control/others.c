@@ -4,10 +4,9 @@
  */
 #include "daemon/control/others.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <string.h>
 
+#include "daemon/proc/pids.h"
 #include "profd/base.h"
 
 static bool names(const struct module *m, const char *prefix)
@@ -41,9 +40,16 @@ static const char *why_not(struct keeper *keeper, const struct process *process)
 	return "started without the client";
 }
 
-static void tell(struct control_context *ctx, struct process *process, uid_t uid,
-		 void (*each)(const Profd__Reply *reply, void *userdata), void *userdata)
+struct others {
+	struct control_context *ctx;
+	const struct access *access;
+	void (*each)(const Profd__Reply *reply, void *userdata);
+	void *userdata;
+};
+
+static void tell(struct others *o, struct process *process, uid_t uid)
 {
+	struct control_context *ctx = o->ctx;
 	Profd__Reply reply = PROFD__REPLY__INIT;
 	Profd__Target target = PROFD__TARGET__INIT;
 	const char *unit = process_unit(ctx->processes, process);
@@ -58,33 +64,28 @@ static void tell(struct control_context *ctx, struct process *process, uid_t uid
 	target.rss_bytes = rss;
 	reply.kind_case = PROFD__REPLY__KIND_TARGET;
 	reply.target = &target;
-	each(&reply, userdata);
+	o->each(&reply, o->userdata);
+}
+
+static void on_pid(pid_t pid, void *userdata)
+{
+	struct others *o = userdata;
+	const struct heap_client *client = heap_clients_find(o->ctx->clients, pid);
+	struct process *process;
+	uid_t uid;
+
+	if ((client && !client->dead) || process_read_uid(o->ctx->keeper, pid, &uid) < 0 ||
+	    (!o->access->all && uid != o->access->uid))
+		return;
+	process = process_get(o->ctx->processes, pid);
+	if (process && process->n_maps > 0)
+		tell(o, process, uid);
 }
 
 void others_each(struct control_context *ctx, const struct access *access,
 		 void (*each)(const Profd__Reply *reply, void *userdata), void *userdata)
 {
-	int fd = keeper_open_machine(ctx->keeper, KEEPER_PROC);
-	DIR *proc = fd < 0 ? NULL : fdopendir(fd);
+	struct others others = {.ctx = ctx, .access = access, .each = each, .userdata = userdata};
 
-	if (!proc) {
-		profd_closep(&fd);
-		return;
-	}
-	for (struct dirent *d; (d = readdir(proc));) {
-		pid_t pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
-		const struct heap_client *client =
-			pid ? heap_clients_find(ctx->clients, pid) : NULL;
-		struct process *process;
-		uid_t uid;
-
-		if (!pid || (client && !client->dead) ||
-		    process_read_uid(ctx->keeper, pid, &uid) < 0 ||
-		    (!access->all && uid != access->uid))
-			continue;
-		process = process_get(ctx->processes, pid);
-		if (process && process->n_maps > 0)
-			tell(ctx, process, uid, each, userdata);
-	}
-	closedir(proc);
+	(void)process_each_pid(ctx->keeper, on_pid, &others);
 }

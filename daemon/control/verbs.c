@@ -109,8 +109,6 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 			   (int)spec->pid);
 		return false;
 	}
-	if (spec->heap && !heap_clients_find(p->ctx->clients, spec->pid))
-		p->ctx->scan(p->ctx->engine);
 	if (spec->heap && !heap_clients_find(p->ctx->clients, spec->pid)) {
 		peer_error(p, ENOENT,
 			   "process %d: is not attached: start it with LD_PRELOAD=libprofd.so, "
@@ -147,7 +145,8 @@ static bool check_cpu(struct peer *p, const struct series_spec *spec)
 
 static bool check_targets(struct peer *p, struct series_spec *spec)
 {
-	if (spec->heap && !spec->pid)
+	/* for clients that could not reach the socket */
+	if (spec->heap && !(spec->pid && heap_clients_find(p->ctx->clients, spec->pid)))
 		p->ctx->scan(p->ctx->engine);
 	if (spec->pid && !check_pid(p, spec))
 		return false;

@@ -6,13 +6,12 @@
  */
 #include "daemon/heap/client.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/proc/pids.h"
 #include "profd/base.h"
 #include "profd/limits.h"
 #include "proto/heap_table.h"
@@ -224,32 +223,35 @@ static int open_table(struct heap_clients *clients, pid_t pid)
 	return found ? keeper_open_table(clients->keeper, pid, start, end) : -ENOENT;
 }
 
+struct scan {
+	struct heap_clients *clients;
+	void (*found)(pid_t pid, uid_t uid, int table_fd, void *userdata);
+	void *userdata;
+	int n;
+};
+
+static void on_scanned(pid_t pid, void *userdata)
+{
+	struct scan *scan = userdata;
+	int table = open_table(scan->clients, pid);
+	uid_t uid;
+
+	if (table < 0)
+		return;
+	if (process_read_uid(scan->clients->keeper, pid, &uid) < 0) {
+		close(table);
+		return;
+	}
+	scan->found(pid, uid, table, scan->userdata);
+	scan->n++;
+}
+
 int heap_clients_scan(struct heap_clients *clients,
 		      void (*found)(pid_t pid, uid_t uid, int table_fd, void *userdata),
 		      void *userdata)
 {
-	int fd = keeper_open_machine(clients->keeper, KEEPER_PROC), n = 0;
-	DIR *proc = fd < 0 ? NULL : fdopendir(fd);
+	struct scan scan = {.clients = clients, .found = found, .userdata = userdata};
+	int r = process_each_pid(clients->keeper, on_scanned, &scan);
 
-	if (!proc) {
-		if (fd >= 0)
-			close(fd);
-		return fd < 0 ? fd : -ENOMEM;
-	}
-	for (struct dirent *d; (d = readdir(proc));) {
-		pid_t pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
-		int table = pid ? open_table(clients, pid) : -ENOENT;
-		uid_t uid;
-
-		if (table < 0)
-			continue;
-		if (process_read_uid(clients->keeper, pid, &uid) < 0) {
-			close(table);
-			continue;
-		}
-		found(pid, uid, table, userdata);
-		n++;
-	}
-	closedir(proc);
-	return n;
+	return r < 0 ? r : scan.n;
 }

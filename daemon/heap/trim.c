@@ -26,8 +26,8 @@ int trim_start(struct trim *trim, struct keeper *keeper, struct heap_client *cli
 	if (r >= 0)
 		r = process_read_rss(keeper, client->pid, &trim->rss_before);
 	if (r >= 0)
-		r = heap_table_request(client->table_fd, HEAP_VERB_TRIM, PROFD_TRIM_BUDGET_BYTES,
-				       &trim->seq);
+		r = heap_table_request(client->table_fd, &header, HEAP_VERB_TRIM,
+				       PROFD_TRIM_BUDGET_BYTES, &trim->seq);
 	if (r < 0)
 		trim->result = r;
 	return r;

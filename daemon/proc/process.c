@@ -14,7 +14,6 @@
  */
 #include "daemon/proc/process-table.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,6 +22,7 @@
 #include <utlist.h>
 
 #include "daemon/proc/identity.h"
+#include "daemon/proc/pids.h"
 #include "profd/base.h"
 #include "profd/limits.h"
 
@@ -222,30 +222,16 @@ const char *process_unit(struct process_table *table, struct process *process)
 	return process->unit;
 }
 
+static void on_scanned(pid_t pid, void *userdata)
+{
+	(void)process_get(userdata, pid);
+}
+
 int process_scan(struct process_table *table)
 {
-	int fd = keeper_open_machine(table->keeper, KEEPER_PROC);
-	struct dirent *entry;
-	DIR *dir;
+	int r = process_each_pid(table->keeper, on_scanned, table);
 
-	if (fd < 0)
-		return fd;
-	dir = fdopendir(fd);
-	if (!dir) {
-		int error = -errno;
-
-		close(fd);
-		return error;
-	}
-	while ((entry = readdir(dir))) {
-		char *end;
-		long pid = strtol(entry->d_name, &end, 10);
-
-		if (pid > 0 && pid <= INT32_MAX && *end == '\0')
-			(void)process_get(table, (pid_t)pid);
-	}
-	closedir(dir);
-	return (int)process_count(table);
+	return r < 0 ? r : (int)process_count(table);
 }
 
 /* ---- the end */

@@ -298,12 +298,12 @@ static void test_request_is_seen_by_the_client(void **state)
 	struct table t;
 
 	make_table(&t, true);
-	assert_int_equal(heap_table_request(t.fd, HEAP_VERB_TRIM, 4711, &first), 0);
+	assert_int_equal(heap_table_request(t.fd, t.header, HEAP_VERB_TRIM, 4711, &first), 0);
 	assert_int_equal(t.header->request.seq, first);
 	assert_int_equal(t.header->request.verb, HEAP_VERB_TRIM);
 	assert_int_equal(t.header->request.budget_bytes, 4711);
 	t.header->reply.seq = first + 1; /* an old answer must not pass for the next one */
-	assert_int_equal(heap_table_request(t.fd, HEAP_VERB_TRIM, 1, &second), 0);
+	assert_int_equal(heap_table_request(t.fd, t.header, HEAP_VERB_TRIM, 1, &second), 0);
 	assert_int_not_equal(second, first + 1);
 	drop_table(&t);
 }
