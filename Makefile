@@ -26,7 +26,7 @@ profctl_c := args command connect deliver expand list main output private run ru
 daemon_c := config engine engine_clients engine_cpu main \
 	keeper/keeper keeper/open \
 	proc/elf proc/ending proc/identity proc/mapping proc/maps proc/module \
-	proc/module-file proc/opening proc/pids proc/process proc/records \
+	proc/memory proc/module-file proc/opening proc/pids proc/process proc/records \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-open \
 	heap/client heap/read heap/trim \
 	stack/remote stack/row_cache stack/step stack/unwind \

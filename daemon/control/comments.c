@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "profd/base.h"
 
@@ -24,28 +25,105 @@ static double mb(double bytes)
 	return bytes / 1e6;
 }
 
-/* RSS, piece by piece. What the allocator holds need not be resident, so what is
- * left of the anonymous pages is a lower bound, and 0 when that shows. */
-static void add_reckoning(struct comments *c, const struct heap_profile *p,
-			  const struct trim *trim)
-{
-	const struct heap_usage *b = &trim->reply.before, *a = &trim->reply.after;
-	const struct process_memory *m = &trim->memory;
-	uint64_t held = a->in_use + a->free;
+/* The allocator's numbers are of what it handed out, not of what is resident. So
+ * the anonymous pages are divided: stacks, what the allocator has of the rest, and
+ * what is left. The parts always add up to RSS. */
+struct reckoning {
+	bool allocator; /* its numbers are known */
+	uint64_t live, free, stacks, other, table, files;
+};
 
-	if (trim->result < 0)
-		return;
-	add(c, "reckoning: in use (estimated) %.1f MB, allocator %s in use %.1f MB",
-	    mb((double)p->inuse_bytes), trim->reply.allocator, mb((double)a->in_use));
-	add(c, "reckoning: allocator free %.1f MB before the trim, %.1f MB after",
-	    mb((double)b->free), mb((double)a->free));
-	add(c, "reckoning: RSS %.1f MB before the trim, %.1f MB after",
-	    mb((double)trim->rss_before), mb((double)m->rss));
+static void reckon(const struct process_memory *m, const struct heap_reply *reply,
+		   struct reckoning *ret)
+{
+	const struct heap_usage *a = &reply->after;
+	uint64_t rest = m->anonymous - min(m->anonymous, m->stacks), held;
+	bool glibc = strcmp(reply->allocator, "glibc") == 0;
+
+	*ret = (struct reckoning){
+		.allocator = a->in_use > 0,
+		.stacks = m->stacks,
+		.table = m->table,
+		.files = m->rss - min(m->rss, m->anonymous + m->table),
+	};
+	held = glibc && m->by_mapping ? m->glibc_areas + a->mapped : a->in_use + a->free;
+	held = min(held, rest);
+	ret->live = min(a->in_use, held);
+	ret->free = held - ret->live;
+	ret->other = rest - held;
+}
+
+static void add_piece(struct comments *c, uint64_t bytes, const char *what)
+{
+	add(c, "reckoning: %9.1f MB %s", mb((double)bytes), what);
+}
+
+static void add_anonymous(struct comments *c, const struct process_memory *m,
+			  const struct reckoning *r)
+{
+	char stacks[64];
+
+	snprintf(stacks, sizeof(stacks), "thread stacks: of %u of %u threads", m->threads_found,
+		 m->threads);
+	if (m->by_mapping)
+		add_piece(c, r->stacks, stacks);
+	if (!r->allocator)
+		add_piece(c, r->other,
+			  "heap and other anonymous memory (a trim would tell them apart)");
+	else
+		add_piece(c, r->other,
+			  "other anonymous memory: mmap by hand, written data of libraries");
+	if (!m->by_mapping)
+		add(c,
+		    "reckoning: thread stacks are in there: the process has too many mappings to "
+		    "look at each");
+}
+
+static void add_heap(struct comments *c, const struct heap_profile *p,
+		     const struct heap_reply *reply, const struct reckoning *r)
+{
+	const struct heap_usage *b = &reply->before, *a = &reply->after;
+
 	add(c,
-	    "reckoning: of RSS, %.1f MB file-backed, %.1f MB anonymous; of these at least %.1f MB "
-	    "not the allocator's (stacks, mmap); %.1f MB swapped out",
-	    mb((double)(m->rss - min(m->rss, m->anonymous))), mb((double)m->anonymous),
-	    mb((double)(m->anonymous - min(m->anonymous, held))), mb((double)m->swap));
+	    "reckoning: %9.1f MB heap in use, as allocator %s counts; this profile estimates %.1f "
+	    "MB",
+	    mb((double)r->live), reply->allocator, mb((double)p->inuse_bytes));
+	add(c,
+	    "reckoning: %9.1f MB heap free but still resident (the allocator had %.1f MB free "
+	    "before "
+	    "the trim, %.1f MB after)",
+	    mb((double)r->free), mb((double)b->free), mb((double)a->free));
+	if (a->in_use > r->live + a->in_use / 20)
+		add(c,
+		    "reckoning: the allocator has handed out %.1f MB; the rest was never touched",
+		    mb((double)a->in_use));
+}
+
+static void add_reckoning(struct comments *c, const struct heap_profile *p,
+			  const struct comments_heap *h)
+{
+	static const struct heap_reply silent;
+	const struct process_memory *m = h->memory;
+	bool answered = h->trim && h->trim->result == 0;
+	const struct heap_reply *reply = answered ? &h->trim->reply : &silent;
+	struct reckoning r;
+
+	if (!m)
+		return;
+	reckon(m, reply, &r);
+	if (answered && reply->result == HEAP_TRIM_DONE)
+		add(c, "reckoning: RSS was %.1f MB before the trim; the %.1f MB after it are:",
+		    mb((double)h->trim->rss_before), mb((double)m->rss));
+	else
+		add(c, "reckoning: the %.1f MB of RSS are:", mb((double)m->rss));
+	if (r.allocator)
+		add_heap(c, p, reply, &r);
+	add_anonymous(c, m, &r);
+	add_piece(c, r.files, "files and shared memory: the program, its libraries, what it maps");
+	if (r.table > 0)
+		add_piece(c, r.table, "the table that this profile was read from");
+	if (m->swap > 0)
+		add(c, "reckoning: besides, %.1f MB are swapped out", mb((double)m->swap));
 }
 
 /* The scribe puts a function's name in place of the addresses (scribe/ages.h). */
@@ -84,14 +162,15 @@ static void add_heap_losses(struct comments *c, const struct heap_header *h)
 }
 
 void comments_of_heap(struct comments *c, const struct heap_profile *profile,
-		      const struct trim *trim, const char *trim_line, const char *note)
+		      const struct comments_heap *heap)
 {
-	if (note)
-		add(c, "%s", note);
-	if (*trim_line)
-		add(c, "%s", trim_line);
-	if (trim)
-		add_reckoning(c, profile, trim);
+	if (heap->note)
+		add(c, "%s", heap->note);
+	if (*heap->trim_line)
+		add(c, "%s", heap->trim_line);
+	add_reckoning(c, profile, heap);
+	if (heap->allocator)
+		add(c, "incomplete: the program %s", heap->allocator);
 	add_heap_losses(c, &profile->header);
 	add_ages(c, profile);
 	if (profile->header.notes & HEAP_NOTE_RATE_INVALID)

@@ -7,18 +7,26 @@
 #include "daemon/control/context.h"
 #include "daemon/heap/read.h"
 #include "daemon/heap/trim.h"
+#include "daemon/proc/memory.h"
 
-#define COMMENTS_MAX 28
+#define COMMENTS_MAX 32
 
 struct comments {
 	const char *lines[COMMENTS_MAX]; /* owned */
 	size_t n;
 };
 
-/* @trim NULL: none was asked for. @note NULL: none. Lines for which there is no
- * memory are left out. */
+struct comments_heap {			     /* beside the profile itself */
+	const struct trim *trim;	     /* NULL: none was asked for */
+	const char *trim_line;		     /* "" then */
+	const struct process_memory *memory; /* NULL: the process is gone */
+	const char *allocator; /* what of the heap cannot be seen (allocator.h); NULL: nothing */
+	const char *note;      /* NULL: none */
+};
+
+/* Lines for which there is no memory are left out. */
 void comments_of_heap(struct comments *c, const struct heap_profile *profile,
-		      const struct trim *trim, const char *trim_line, const char *note);
+		      const struct comments_heap *heap);
 void comments_of_cpu(struct comments *c, const struct control_context *ctx,
 		     const struct window_span *span, const char *note);
 void comments_done(struct comments *c);

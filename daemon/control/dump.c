@@ -112,10 +112,26 @@ static int aggregate_heap(const struct heap_profile *p, struct aggregate **ret)
 	return 0;
 }
 
+/* As the trim left it, or as it is now. */
+static bool read_memory(const struct dump *d, struct process_memory *ret)
+{
+	if (d->trimmed && d->trim.result == 0) {
+		*ret = d->trim.memory;
+		return true;
+	}
+	return !d->client->dead && process_read_memory(d->ctx->keeper, d->client->pid, ret) == 0;
+}
+
 static int freeze_heap(struct dump *d, const struct heap_profile *p, struct frozen *ret)
 {
 	_cleanup_free_ struct freeze_place *places = calloc(p->n_places + 1, sizeof(*places));
 	struct comments comments = {0};
+	struct process_memory memory;
+	struct comments_heap about = {
+		.trim = d->trimmed ? &d->trim : NULL,
+		.trim_line = d->trim_line,
+		.note = d->note,
+	};
 	struct freeze how = {
 		.type = PROFILE_HEAP,
 		.period = (int64_t)p->header.rate_bytes,
@@ -132,7 +148,8 @@ static int freeze_heap(struct dump *d, const struct heap_profile *p, struct froz
 	for (size_t i = 0; i < p->n_places; i++)
 		places[i] = (struct freeze_place){.module = p->places[i].module,
 						  .place = p->places[i].place};
-	comments_of_heap(&comments, p, d->trimmed ? &d->trim : NULL, d->trim_line, d->note);
+	about.memory = read_memory(d, &memory) ? &memory : NULL;
+	comments_of_heap(&comments, p, &about);
 	how.comments = comments.lines;
 	how.n_comments = comments.n;
 	r = aggregate_heap(p, &a);

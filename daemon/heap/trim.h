@@ -11,6 +11,7 @@
 #pragma once
 
 #include "daemon/heap/client.h"
+#include "daemon/proc/memory.h"
 #include "profd/heap_table.h"
 
 struct trim {

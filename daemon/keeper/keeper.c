@@ -26,8 +26,9 @@ struct keeper {
 static const char *const process_files[] = {
 	[KEEPER_MAPS] = "maps",	    [KEEPER_STAT] = "stat",
 	[KEEPER_STATM] = "statm",   [KEEPER_STATUS] = "status",
-	[KEEPER_CGROUP] = "cgroup", [KEEPER_SMAPS_ROLLUP] = "smaps_rollup",
-	[KEEPER_TASK] = "task",
+	[KEEPER_CGROUP] = "cgroup", [KEEPER_SMAPS] = "smaps",
+	[KEEPER_LIMITS] = "limits", [KEEPER_SMAPS_ROLLUP] = "smaps_rollup",
+	[KEEPER_TASK] = "task",	    [KEEPER_ENVIRON] = "environ",
 };
 
 static const char *const machine_files[] = {
@@ -82,6 +83,18 @@ int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file)
 	flags = O_RDONLY | O_CLOEXEC | (file == KEEPER_TASK ? O_DIRECTORY : 0);
 	snprintf(path, sizeof(path), "%d/%s", (int)pid, process_files[file]);
 	fd = openat(keeper->proc_fd, path, flags);
+	return fd < 0 ? -errno : fd;
+}
+
+int keeper_open_thread(struct keeper *keeper, pid_t pid, pid_t tid)
+{
+	char path[64];
+	int fd;
+
+	if (pid <= 0 || tid <= 0)
+		return -EINVAL;
+	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid, (int)tid);
+	fd = openat(keeper->proc_fd, path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

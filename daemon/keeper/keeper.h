@@ -21,7 +21,10 @@ enum keeper_file {
 	KEEPER_STATM,
 	KEEPER_STATUS,
 	KEEPER_CGROUP,
+	KEEPER_SMAPS,
 	KEEPER_SMAPS_ROLLUP,
+	KEEPER_LIMITS,
+	KEEPER_ENVIRON,
 	KEEPER_TASK,
 };
 
@@ -41,6 +44,9 @@ int keeper_open_event(struct keeper *keeper, const struct perf_event_attr *attr,
 		      unsigned long flags);
 int keeper_open_process(struct keeper *keeper, pid_t pid); /* a pidfd */
 int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file);
+/* /proc/PID/task/TID/syscall: what a thread waits in, and its stack pointer. The
+ * kernel asks also of who reads it, not only of who opens it. */
+int keeper_open_thread(struct keeper *keeper, pid_t pid, pid_t tid);
 int keeper_open_machine(struct keeper *keeper, enum keeper_machine file);
 
 /* The file that @pid has mapped at @start..@end, read-only; @path is what its

@@ -63,7 +63,7 @@ static int parse_kib(const char *text, const char *key, uint64_t *ret_bytes)
 
 int identity_parse_rollup(const char *text, struct process_memory *ret_memory)
 {
-	struct process_memory m;
+	struct process_memory m = {0};
 
 	if (parse_kib(text, "\nRss:", &m.rss) < 0 ||
 	    parse_kib(text, "\nAnonymous:", &m.anonymous) < 0 ||
@@ -248,7 +248,7 @@ int process_read_rss(struct keeper *keeper, pid_t pid, uint64_t *ret_bytes)
 	return rc;
 }
 
-int process_read_memory(struct keeper *keeper, pid_t pid, struct process_memory *ret_memory)
+int identity_read_rollup(struct keeper *keeper, pid_t pid, struct process_memory *ret_memory)
 {
 	char text[IDENTITY_MAX_BYTES];
 	int rc = read_text(keeper, pid, KEEPER_SMAPS_ROLLUP, text);

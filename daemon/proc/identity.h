@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "daemon/keeper/keeper.h"
+#include "daemon/proc/memory.h"
 #include "daemon/proc/process.h"
 
 struct identity_stat {
@@ -30,3 +31,4 @@ int identity_parse_uid(const char *status, uid_t *ret_uid);
 int identity_parse_unit(const char *cgroup, char *ret_unit, size_t size);
 
 int identity_read_stat(struct keeper *keeper, pid_t pid, struct identity_stat *ret_stat);
+int identity_read_rollup(struct keeper *keeper, pid_t pid, struct process_memory *ret_memory);

@@ -101,13 +101,6 @@ uint64_t process_table_refused(const struct process_table *table);
  * Return 0 or -errno. */
 int process_read_start(struct keeper *keeper, pid_t pid, uint64_t *ret_ticks);
 int process_read_rss(struct keeper *keeper, pid_t pid, uint64_t *ret_bytes);
-/* Resident memory by kind, bytes (/proc/PID/smaps_rollup). */
-struct process_memory {
-	uint64_t rss;
-	uint64_t anonymous; /* heap, stacks, private mappings without a file, pages written to */
-	uint64_t swap;
-};
-int process_read_memory(struct keeper *keeper, pid_t pid, struct process_memory *ret_memory);
 int process_read_comm(struct keeper *keeper, pid_t pid, char ret[PROCESS_COMM_BYTES]);
 /* A process whose real, effective and saved uid differ counts as root's. */
 int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid);

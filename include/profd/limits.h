@@ -20,6 +20,8 @@
 #define PROFD_MAX_WINDOW_STACKS 262144	/* distinct (stack, labels) of one window */
 #define PROFD_MAX_CFI_BYTES (64u << 20) /* .eh_frame copies kept in memory */
 #define PROFD_MAX_PATH 4096
+#define PROFD_MAX_SMAPS_BYTES (16u << 20) /* some 24,000 mappings; beyond it only the sums */
+#define PROFD_MAX_STACK_THREADS 1024	/* whose stacks are looked for */
 
 /* scribe */
 #define PROFD_SCRIBE_JOB_SECONDS 60 /* a job that takes longer is a hang */

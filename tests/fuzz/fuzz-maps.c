@@ -1,6 +1,6 @@
 /*
  * The texts of /proc/PID that a process has a hand in: maps, stat, status,
- * cgroup. The first byte chooses.
+ * cgroup, smaps, syscall. The first byte chooses.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 
 #include "daemon/proc/identity.h"
 #include "daemon/proc/maps.h"
+#include "daemon/proc/memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,6 +32,20 @@ static void parse_maps(const char *text, size_t size)
 	if (write(fd, text, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0)
 		(void)maps_read(fd, on_entry, &path_bytes, &malformed);
 	if (path_bytes > size)
+		abort();
+	close(fd);
+}
+
+static void parse_smaps(const char *text, size_t size)
+{
+	static const uint64_t pointers[] = {0x1000, 0x7f0000000000};
+	int fd = memfd_create("smaps", MFD_CLOEXEC);
+	struct process_memory m;
+
+	if (fd < 0)
+		return;
+	if (write(fd, text, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0 &&
+	    memory_read_smaps(fd, pointers, 2, &m) == 0 && m.threads != 2)
 		abort();
 	close(fd);
 }
@@ -66,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
-	switch (data[0] % 6) {
+	switch (data[0] % 8) {
 	case 0:
 		parse_maps(text, size - 1);
 		break;
@@ -84,6 +99,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 5:
 		(void)identity_parse_rollup(text, &memory);
+		break;
+	case 6:
+		parse_smaps(text, size - 1);
+		break;
+	case 7:
+		(void)memory_parse_stack_pointer(text, &pages);
 		break;
 	}
 	free(text);

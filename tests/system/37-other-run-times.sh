@@ -32,7 +32,7 @@ for allocator in jemalloc:2 tcmalloc_minimal:4 mimalloc:2; do
 	library=$libraries/lib${allocator%:*}.so.${allocator#*:}
 	[ -e "$library" ] || { missing+=("${library##*/}"); continue; }
 	held "${allocator%:*}" "$client $library" keep_live "$fixtures/churn" 4 20000 2000
-	grep -q "allocator ${allocator%%[_:]*} in use" "$T/comments" ||
+	grep -q "allocator ${allocator%%[_:]*} counts" "$T/comments" ||
 		{ cat "$T/comments"; fail "the profile does not know ${allocator%:*}"; }
 	cc -O1 -g -o "$T/linked" "$root/tests/fixtures/churn.c" -Wl,--no-as-needed "$library" -pthread
 	held "linked-${allocator%:*}" "$client" keep_live "$T/linked" 4 20000 2000
