@@ -28,7 +28,7 @@ daemon_c := config engine engine_clients engine_cpu main \
 	proc/elf proc/ending proc/identity proc/mapping proc/maps proc/module \
 	proc/memory proc/module-file proc/opening proc/pids proc/process proc/records \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-open \
-	heap/client heap/read heap/trim \
+	heap/client heap/read heap/refused heap/trim \
 	stack/remote stack/row_cache stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/window \

@@ -99,6 +99,7 @@ int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd)
 		return 0;
 	if (r < 0) {
 		e->ctx.counters.attach_refused++;
+		e->ctx.counters.attach_other_version += r == -EPROTONOSUPPORT;
 		return r;
 	}
 	if (c->dead) {

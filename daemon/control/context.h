@@ -19,10 +19,11 @@
 #include "daemon/store/store.h"
 
 struct control_counters {
-	uint64_t peers_refused;	     /* more than PROFD_MAX_PEERS at once */
-	uint64_t messages_malformed; /* peers dropped for what they sent */
-	uint64_t peers_slow;	     /* peers dropped because they did not read */
-	uint64_t attach_refused;     /* tables that were none, or of another version */
+	uint64_t peers_refused;	       /* more than PROFD_MAX_PEERS at once */
+	uint64_t messages_malformed;   /* peers dropped for what they sent */
+	uint64_t peers_slow;	       /* peers dropped because they did not read */
+	uint64_t attach_refused;       /* tables that were none, or of another version */
+	uint64_t attach_other_version; /* of these: of another version */
 	uint64_t snapshots_written, snapshots_failed;
 	uint64_t heaps_last; /* last heaps of processes that ended */
 };

@@ -74,7 +74,9 @@ static void on_pid(pid_t pid, void *userdata)
 	struct process *process;
 	uid_t uid;
 
-	if ((client && !client->dead) || process_read_uid(o->ctx->keeper, pid, &uid) < 0 ||
+	if ((client && !client->dead) ||
+	    heap_refusals_find(heap_clients_refused(o->ctx->clients), o->ctx->keeper, pid) ||
+	    process_read_uid(o->ctx->keeper, pid, &uid) < 0 ||
 	    (!o->access->all && uid != o->access->uid))
 		return;
 	process = process_get(o->ctx->processes, pid);

@@ -29,6 +29,14 @@ static void describe(const struct heap_client *client, const struct heap_header 
 			 (unsigned long long)lost);
 }
 
+static void init_target(struct report_target *t)
+{
+	profd__reply__init(&t->reply);
+	profd__target__init(&t->target);
+	t->reply.kind_case = PROFD__REPLY__KIND_TARGET;
+	t->reply.target = &t->target;
+}
+
 void report_target(struct control_context *ctx, const struct heap_client *client,
 		   struct report_target *ret_t)
 {
@@ -36,11 +44,7 @@ void report_target(struct control_context *ctx, const struct heap_client *client
 	Profd__Target *t = &ret_t->target;
 	uint64_t rss = 0;
 
-	profd__reply__init(&ret_t->reply);
-	profd__target__init(t);
-	ret_t->reply.kind_case = PROFD__REPLY__KIND_TARGET;
-	ret_t->reply.target = t;
-
+	init_target(ret_t);
 	(void)heap_table_header(client->table_fd, &header);
 	(void)heap_client_inuse(client, &t->inuse_bytes, &t->inuse_objects);
 	if (!client->dead)
@@ -55,6 +59,22 @@ void report_target(struct control_context *ctx, const struct heap_client *client
 	t->rate_bytes = client->rate_bytes;
 	t->rss_bytes = rss;
 	t->dead = client->dead;
+}
+
+void report_refused(struct control_context *ctx, const struct heap_refusal *refusal,
+		    struct report_target *ret_t)
+{
+	Profd__Target *t = &ret_t->target;
+	uint64_t rss = 0;
+
+	init_target(ret_t);
+	heap_refusal_describe(refusal, ret_t->reason, sizeof(ret_t->reason));
+	(void)process_read_rss(ctx->keeper, refusal->pid, &rss);
+	t->pid = (uint32_t)refusal->pid;
+	t->comm = (char *)refusal->comm;
+	t->uid = refusal->uid;
+	t->reason = ret_t->reason;
+	t->rss_bytes = rss;
 }
 
 static void count(struct report_state *s, const char *name, uint64_t value, const char *help)
@@ -116,6 +136,8 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count_cpu(ctx, s);
 	count(s, "clients", heap_clients_count(ctx->clients), "attached clients");
 	count(s, "attach_refused", c->attach_refused, "heap tables that were refused");
+	count(s, "attach_other_version", c->attach_other_version,
+	      "of these, tables of another version: profctl list says whose");
 	count(s, "snapshots_written", c->snapshots_written, "profiles written");
 	count(s, "snapshots_failed", c->snapshots_failed, "profiles that could not be written");
 	count(s, "heaps_last", c->heaps_last, "last heaps of processes that ended");

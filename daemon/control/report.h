@@ -12,11 +12,15 @@
 struct report_target {
 	Profd__Reply reply;
 	Profd__Target target;
-	char reason[160];
+	char reason[256];
 };
 
 void report_target(struct control_context *ctx, const struct heap_client *client,
 		   struct report_target *ret_t);
+
+/* A process whose client was refused. */
+void report_refused(struct control_context *ctx, const struct heap_refusal *refusal,
+		    struct report_target *ret_t);
 
 struct report_state {
 	Profd__Reply reply;

@@ -12,6 +12,7 @@
 #include "daemon/control/peer.h"
 #include "daemon/control/report.h"
 #include "profd/base.h"
+#include "profd/heap_table.h"
 #include "profd/limits.h"
 
 #define FINISH_POLL_US 5000
@@ -95,6 +96,8 @@ static bool parse_types(struct peer *p, const Profd__Snapshot *q, struct series_
 
 static bool check_pid(struct peer *p, struct series_spec *spec)
 {
+	const struct heap_refusal *refusal;
+	char why[256];
 	uid_t uid;
 	int r = process_read_uid(p->ctx->keeper, spec->pid, &uid);
 
@@ -110,6 +113,13 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 		return false;
 	}
 	if (spec->heap && !heap_clients_find(p->ctx->clients, spec->pid)) {
+		refusal = heap_refusals_find(heap_clients_refused(p->ctx->clients), p->ctx->keeper,
+					     spec->pid);
+		if (refusal) {
+			heap_refusal_describe(refusal, why, sizeof(why));
+			peer_error(p, EPROTONOSUPPORT, "process %d: %s", (int)spec->pid, why);
+			return false;
+		}
 		peer_error(p, ENOENT,
 			   "process %d: is not attached: start it with LD_PRELOAD=libprofd.so, "
 			   "or ask for --type cpu",
@@ -204,8 +214,24 @@ static void verb_snapshot(struct peer *p, const Profd__Snapshot *q)
 
 /* ---- attach, watch, finish */
 
-static void verb_attach(struct peer *p, int *fds, size_t n_fds)
+/* What it says of the table is believed when it is to its own disadvantage. */
+static bool refuse_version(struct peer *p, uint32_t version)
 {
+	struct heap_refusals *refused = heap_clients_refused(p->ctx->clients);
+
+	if (version == 0 || version == HEAP_TABLE_VERSION)
+		return false;
+	if (heap_refusals_add(refused, p->ctx->keeper, p->access.pid, p->access.uid, version)) {
+		p->ctx->counters.attach_refused++;
+		p->ctx->counters.attach_other_version++;
+	}
+	return true;
+}
+
+static void verb_attach(struct peer *p, const Profd__Attach *q, int *fds, size_t n_fds)
+{
+	if (refuse_version(p, q->table_version))
+		return;
 	if (n_fds == 1)
 		(void)p->ctx->attach(p->ctx->engine, p->access.pid, p->access.uid,
 				     take_fd(&fds[0]));
@@ -329,6 +355,22 @@ static void send_other(const Profd__Reply *reply, void *userdata)
 	peer_reply(userdata, reply, -1);
 }
 
+static void send_refused(struct peer *p)
+{
+	struct heap_refusals *refused = heap_clients_refused(p->ctx->clients);
+
+	for (size_t i = 0; i < PROFD_MAX_REFUSED; i++) {
+		const struct heap_refusal *r =
+			heap_refusals_find(refused, p->ctx->keeper, refused->list[i].pid);
+		struct report_target t;
+
+		if (!r || (!p->access.all && r->uid != p->access.uid))
+			continue;
+		report_refused(p->ctx, r, &t);
+		peer_reply(p, &t.reply, -1);
+	}
+}
+
 static void verb_list(struct peer *p, const Profd__List *q)
 {
 	p->ctx->scan(p->ctx->engine);
@@ -340,6 +382,7 @@ static void verb_list(struct peer *p, const Profd__List *q)
 		report_target(p->ctx, c, &t);
 		peer_reply(p, &t.reply, -1);
 	}
+	send_refused(p);
 	if (q->all)
 		others_each(p->ctx, &p->access, send_other, p);
 	peer_done(p, 0, 0);
@@ -358,7 +401,7 @@ void peer_handle(struct peer *p, const Profd__Request *q, int *fds, size_t n_fds
 {
 	switch (q->verb_case) {
 	case PROFD__REQUEST__VERB_ATTACH:
-		verb_attach(p, fds, n_fds);
+		verb_attach(p, q->attach, fds, n_fds);
 		return;
 	case PROFD__REQUEST__VERB_SNAPSHOT:
 		verb_snapshot(p, q->snapshot);

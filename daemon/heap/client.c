@@ -20,6 +20,7 @@ struct heap_clients {
 	struct keeper *keeper;
 	struct heap_client *first;
 	size_t count;
+	struct heap_refusals refused;
 };
 
 int heap_clients_new(struct keeper *keeper, struct heap_clients **ret_clients)
@@ -80,6 +81,11 @@ void heap_clients_remove(struct heap_clients *clients, struct heap_client *clien
 struct heap_client *heap_clients_first(struct heap_clients *clients)
 {
 	return clients->first;
+}
+
+struct heap_refusals *heap_clients_refused(struct heap_clients *clients)
+{
+	return &clients->refused;
 }
 
 size_t heap_clients_count(const struct heap_clients *clients)
@@ -164,6 +170,9 @@ int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int tab
 	if (clients->count >= PROFD_MAX_CLIENTS)
 		return -ENOSPC;
 	r = heap_table_check(fd, &version);
+	if (r == -EPROTONOSUPPORT &&
+	    !heap_refusals_add(&clients->refused, clients->keeper, pid, uid, version))
+		return -EEXIST;
 	if (r < 0)
 		return r;
 	r = heap_table_header(fd, &header);
@@ -186,6 +195,7 @@ int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int tab
 		heap_client_unref(c);
 		return r;
 	}
+	heap_refusals_forget(&clients->refused, pid);
 	link_client(clients, c);
 	*ret_client = c;
 	return 0;

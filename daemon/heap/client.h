@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/heap/refused.h"
 #include "daemon/keeper/keeper.h"
 #include "daemon/proc/process.h"
 
@@ -41,9 +42,13 @@ void heap_clients_free(struct heap_clients *clients);
 
 /* Takes over @table_fd (also on failure) as the table of @pid. Returns 0;
  * -EPERM, -EBADMSG, -EPROTONOSUPPORT as heap_table_check(); -ENOSPC: there are
- * PROFD_MAX_CLIENTS; -EEXIST: the process's table is known, and it is this one. */
+ * PROFD_MAX_CLIENTS; -EEXIST: the process's table is known, and it is this one,
+ * or has been refused for its version before. */
 int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int table_fd,
 		     struct heap_client **ret_client);
+
+/* Those that were refused for their version (heap_clients_add() notes them). */
+struct heap_refusals *heap_clients_refused(struct heap_clients *clients);
 
 /* Takes the client off the table. It is freed when its last user lets go. */
 void heap_clients_remove(struct heap_clients *clients, struct heap_client *client);

@@ -15,6 +15,9 @@
 /* engine */
 #define PROFD_MAX_PROCESSES 32768
 #define PROFD_MAX_CLIENTS 4096
+#define PROFD_MAX_REFUSED 256	  /* clients of another version that are remembered */
+#define PROFD_MAX_ENDED 256	  /* targets that have ended, for `list` */
+#define PROFD_ENDED_SECONDS 86400 /* how long they are listed */
 #define PROFD_MAX_MODULES 16384
 #define PROFD_MAX_MAPPINGS 65536	/* executable mappings of one process */
 #define PROFD_MAX_WINDOW_STACKS 262144	/* distinct (stack, labels) of one window */
