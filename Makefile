@@ -37,7 +37,7 @@ daemon_c := config engine engine_clients engine_cpu main \
 	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
 	store/store \
-	control/access control/comments control/dump control/last control/others \
+	control/access control/comments control/dump control/ended control/last control/others \
 	control/peer control/report control/series control/server control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "daemon/control/ended.h"
 #include "daemon/control/last.h"
 #include "daemon/engine_internal.h"
 #include "profd/base.h"
@@ -260,6 +261,7 @@ void engine_free(struct engine *e)
 	heap_clients_free(e->ctx.clients);
 	scribe_free(e->ctx.scribe);
 	last_files_free(&e->ctx);
+	ended_free(&e->ctx);
 	sd_event_source_disable_unref(e->drain_timer);
 	sd_event_source_disable_unref(e->retain_timer);
 	sd_event_source_disable_unref(e->quit_timer);

@@ -49,6 +49,9 @@ struct control_context {
 	struct control_counters counters;
 	unsigned last_pending;	      /* last heaps being written (last.h) */
 	struct last_file *last_files; /* private: those written, for `finish` */
+	struct ended *ended;	      /* the latest first (ended.h) */
+	unsigned n_ended;
+	uint64_t last_ended_id;
 
 	struct engine *engine;
 	void (*drain)(struct engine *e); /* bring the windows up to now */

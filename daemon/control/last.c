@@ -1,9 +1,13 @@
 #include "daemon/control/last.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "daemon/control/dump.h"
+#include "daemon/control/ended.h"
+#include "daemon/heap/read.h"
 #include "daemon/proc/ending.h"
 #include "profd/base.h"
 #include "proto/heap_table.h"
@@ -12,6 +16,7 @@
 struct last {
 	struct control_context *ctx;
 	struct heap_client *client; /* a reference */
+	uint64_t ended_id;
 };
 
 /* @name is NULL for one that could not be written. */
@@ -36,6 +41,7 @@ static void remember(const struct last *last, const char *name, int error)
 static void end(struct last *last, const char *name, int error)
 {
 	remember(last, name, error);
+	ended_set_file(last->ctx, last->ended_id, name);
 	last->ctx->last_pending--;
 	heap_clients_remove(last->ctx->clients, last->client);
 	heap_client_unref(last->client);
@@ -51,43 +57,88 @@ static void on_dump_done(const struct dump_result *result, void *userdata)
 	end(last, result->error == 0 ? result->name : NULL, result->error);
 }
 
-static void describe(struct control_context *ctx, const struct heap_client *client, bool in_order,
-		     char *ret, size_t size)
+/* The kernel kills for lack of memory and counts it, for the group as a whole: each
+ * count explains one end. */
+static bool was_out_of_memory(struct control_context *ctx, const struct heap_client *client)
 {
-	char how[64], stamp[PUBLISH_STAMP_BYTES];
-	int status;
+	uint64_t kills;
 
-	if (process_read_ending(ctx->keeper, client->pid, client->pid_fd, &status) == 0)
-		process_describe_ending(status, how, sizeof(how));
+	if (!client->oom_path || process_read_oom_count(client->oom_path, &kills) < 0 ||
+	    kills <= client->oom_kills)
+		return false;
+	for (struct heap_client *c = heap_clients_first(ctx->clients); c; c = c->next)
+		if (c->oom_path && strcmp(c->oom_path, client->oom_path) == 0 &&
+		    c->oom_kills < kills)
+			c->oom_kills++;
+	return true;
+}
+
+static void learn_ending(struct control_context *ctx, const struct heap_client *client,
+			 struct ended *ret)
+{
+	struct ended e = {
+		.pid = client->pid,
+		.uid = client->uid,
+		.unit = client->unit,
+		.unix_ns = client->died_unix_ns,
+		.mono_ns = control_mono_ns(),
+		.in_order = ret->in_order,
+	};
+
+	memcpy(e.comm, client->comm, sizeof(e.comm));
+	(void)heap_client_inuse(client, &e.inuse_bytes, &(int64_t){0});
+	e.known = process_read_ending(ctx->keeper, client->pid, client->pid_fd, &e.status) == 0;
+	if (e.known)
+		process_describe_ending(e.status, e.how, sizeof(e.how));
 	else
-		snprintf(how, sizeof(how), in_order ? "exited" : "was killed or crashed");
-	publish_stamp(client->died_unix_ns, stamp, sizeof(stamp));
-	snprintf(ret, size, "last heap: the process %s at %s", how, stamp);
+		snprintf(e.how, sizeof(e.how), e.in_order ? "exited" : "killed or crashed");
+	if (e.known ? WIFSIGNALED(e.status) && WTERMSIG(e.status) == SIGKILL : !e.in_order)
+		e.out_of_memory = was_out_of_memory(ctx, client);
+	if (e.out_of_memory)
+		strncat(e.how, " (out of memory: its control group counts an OOM kill)",
+			sizeof(e.how) - strlen(e.how) - 1);
+	*ret = e;
+}
+
+static void write_note(const struct ended *e, char *ret, size_t size)
+{
+	char stamp[PUBLISH_STAMP_BYTES];
+
+	publish_stamp(e->unix_ns, stamp, sizeof(stamp));
+	snprintf(ret, size, "last heap: the process %s%s at %s",
+		 strncmp(e->how, "killed", 6) == 0 ? "was " : "", e->how, stamp);
 }
 
 void last_heap(struct control_context *ctx, struct heap_client *client)
 {
 	struct heap_header header = {0};
-	bool in_order, empty;
-	char note[128];
-	struct dump_options options = {.note = note};
+	struct ended ended = {0};
 	struct last *last = NULL;
+	uint64_t id = 0;
+	char note[256];
+	struct dump_options options = {.note = note};
+	bool empty;
 	int r;
 
 	(void)heap_table_header(client->table_fd, &header);
-	in_order = header.state == HEAP_STATE_EXITED;
+	ended.in_order = header.state == HEAP_STATE_EXITED;
+	learn_ending(ctx, client, &ended);
 	/* the helpers that a command starts by the dozen have nothing to tell */
 	empty = header.samples == 0 && client->pid != ctx->watched;
-	if (!empty && (ctx->private || !in_order))
+	if (!empty && (ctx->private || !ended.in_order))
 		last = calloc(1, sizeof(*last));
+	ended.writing = last;
+	if (!empty || !ended.in_order)
+		id = ended_add(ctx, &ended);
 	if (!last) {
 		heap_clients_remove(ctx->clients, client);
 		return;
 	}
 	last->ctx = ctx;
 	last->client = heap_client_ref(client);
+	last->ended_id = id;
 	ctx->last_pending++;
-	describe(ctx, client, in_order, note, sizeof(note));
+	write_note(&ended, note, sizeof(note));
 	r = dump_heap(ctx, client, &options, on_dump_done, last);
 	if (r < 0)
 		end(last, NULL, r);

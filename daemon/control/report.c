@@ -16,9 +16,7 @@ static void describe(const struct heap_client *client, const struct heap_header 
 	uint64_t lost = h->lost[HEAP_LOST_STACKS] + h->lost[HEAP_LOST_LIVE];
 
 	ret[0] = '\0';
-	if (client->dead)
-		snprintf(ret, size, "has ended; its last heap is being written");
-	else if (h->state == HEAP_STATE_OFF)
+	if (h->state == HEAP_STATE_OFF)
 		snprintf(ret, size, "switched itself off: %s",
 			 h->reason == HEAP_REASON_FORK ? "no table of its own after fork"
 						       : "an internal check failed");
@@ -47,8 +45,7 @@ void report_target(struct control_context *ctx, const struct heap_client *client
 	init_target(ret_t);
 	(void)heap_table_header(client->table_fd, &header);
 	(void)heap_client_inuse(client, &t->inuse_bytes, &t->inuse_objects);
-	if (!client->dead)
-		(void)process_read_rss(ctx->keeper, client->pid, &rss);
+	(void)process_read_rss(ctx->keeper, client->pid, &rss);
 	describe(client, &header, ret_t->reason, sizeof(ret_t->reason));
 	t->pid = (uint32_t)client->pid;
 	t->comm = (char *)client->comm;
@@ -58,7 +55,6 @@ void report_target(struct control_context *ctx, const struct heap_client *client
 	t->reason = ret_t->reason;
 	t->rate_bytes = client->rate_bytes;
 	t->rss_bytes = rss;
-	t->dead = client->dead;
 }
 
 void report_refused(struct control_context *ctx, const struct heap_refusal *refusal,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/control/ended.h"
 #include "daemon/control/last.h"
 #include "daemon/control/others.h"
 #include "daemon/control/peer.h"
@@ -350,7 +351,7 @@ static void verb_finish(struct peer *p, const Profd__Finish *q)
 
 /* ---- list, status */
 
-static void send_other(const Profd__Reply *reply, void *userdata)
+static void send_one(const Profd__Reply *reply, void *userdata)
 {
 	peer_reply(userdata, reply, -1);
 }
@@ -377,14 +378,15 @@ static void verb_list(struct peer *p, const Profd__List *q)
 	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next) {
 		struct report_target t;
 
-		if (!p->access.all && c->uid != p->access.uid)
+		if (c->dead || (!p->access.all && c->uid != p->access.uid))
 			continue;
 		report_target(p->ctx, c, &t);
 		peer_reply(p, &t.reply, -1);
 	}
 	send_refused(p);
 	if (q->all)
-		others_each(p->ctx, &p->access, send_other, p);
+		others_each(p->ctx, &p->access, send_one, p);
+	ended_each(p->ctx, p->access.all, p->access.uid, send_one, p);
 	peer_done(p, 0, 0);
 }
 

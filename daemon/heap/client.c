@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/proc/ending.h"
 #include "daemon/proc/pids.h"
 #include "profd/base.h"
 #include "profd/limits.h"
@@ -56,6 +57,7 @@ struct heap_client *heap_client_unref(struct heap_client *client)
 	profd_closep(&client->pid_fd);
 	profd_closep(&client->table_fd);
 	free(client->unit);
+	free(client->oom_path);
 	free(client);
 	return NULL;
 }
@@ -121,6 +123,8 @@ static int read_identity(struct keeper *keeper, struct heap_client *c)
 	if (r < 0)
 		return r;
 	(void)process_read_unit(keeper, c->pid, &c->unit); /* none is an answer too */
+	if (process_find_oom_count(keeper, c->pid, &c->oom_path) == 0)
+		(void)process_read_oom_count(c->oom_path, &c->oom_kills);
 	return 0;
 }
 

@@ -25,6 +25,8 @@ struct heap_client {
 	int64_t died_unix_ns;
 	uint64_t rate_bytes;
 	int64_t start_unix_ns; /* when the client started */
+	char *oom_path;	       /* the count of its control group (ending.h); NULL: there is none */
+	uint64_t oom_kills;    /* as it stands with nobody's end left to explain */
 	unsigned trims;	       /* answered so far: the number in the trim line */
 
 	/* for the table of clients */

@@ -16,7 +16,6 @@
 
 #include "profd/base.h"
 
-#define IDENTITY_MAX_BYTES  8192 /* of any of the files; the rest is not looked at */
 #define UNIT_MAX_BYTES	    256
 #define CONTAINER_ID_DIGITS 64
 
@@ -184,8 +183,8 @@ int identity_parse_unit(const char *cgroup, char *ret_unit, size_t size)
 
 /* ---- reading */
 
-static int read_text(struct keeper *keeper, pid_t pid, enum keeper_file file,
-		     char ret[IDENTITY_MAX_BYTES])
+int identity_read_text(struct keeper *keeper, pid_t pid, enum keeper_file file,
+		       char ret[IDENTITY_MAX_BYTES])
 {
 	_cleanup_close_ int fd = keeper_open_file(keeper, pid, file);
 	size_t n = 0;
@@ -210,7 +209,7 @@ static int read_text(struct keeper *keeper, pid_t pid, enum keeper_file file,
 int identity_read_stat(struct keeper *keeper, pid_t pid, struct identity_stat *ret_stat)
 {
 	char text[IDENTITY_MAX_BYTES];
-	int rc = read_text(keeper, pid, KEEPER_STAT, text);
+	int rc = identity_read_text(keeper, pid, KEEPER_STAT, text);
 
 	return rc < 0 ? rc : identity_parse_stat(text, ret_stat);
 }
@@ -239,7 +238,7 @@ int process_read_rss(struct keeper *keeper, pid_t pid, uint64_t *ret_bytes)
 {
 	char text[IDENTITY_MAX_BYTES];
 	uint64_t pages;
-	int rc = read_text(keeper, pid, KEEPER_STATM, text);
+	int rc = identity_read_text(keeper, pid, KEEPER_STATM, text);
 
 	if (rc == 0)
 		rc = identity_parse_statm(text, &pages);
@@ -251,7 +250,7 @@ int process_read_rss(struct keeper *keeper, pid_t pid, uint64_t *ret_bytes)
 int identity_read_rollup(struct keeper *keeper, pid_t pid, struct process_memory *ret_memory)
 {
 	char text[IDENTITY_MAX_BYTES];
-	int rc = read_text(keeper, pid, KEEPER_SMAPS_ROLLUP, text);
+	int rc = identity_read_text(keeper, pid, KEEPER_SMAPS_ROLLUP, text);
 
 	return rc < 0 ? rc : identity_parse_rollup(text, ret_memory);
 }
@@ -259,7 +258,7 @@ int identity_read_rollup(struct keeper *keeper, pid_t pid, struct process_memory
 int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid)
 {
 	char text[IDENTITY_MAX_BYTES];
-	int rc = read_text(keeper, pid, KEEPER_STATUS, text);
+	int rc = identity_read_text(keeper, pid, KEEPER_STATUS, text);
 
 	return rc < 0 ? rc : identity_parse_uid(text, ret_uid);
 }
@@ -268,7 +267,7 @@ int process_read_setuid(struct keeper *keeper, pid_t pid, bool *ret_setuid)
 {
 	char text[IDENTITY_MAX_BYTES];
 	unsigned uids[3];
-	int rc = read_text(keeper, pid, KEEPER_STATUS, text);
+	int rc = identity_read_text(keeper, pid, KEEPER_STATUS, text);
 
 	if (rc == 0)
 		rc = parse_uids(text, uids);
@@ -281,7 +280,7 @@ int process_read_unit(struct keeper *keeper, pid_t pid, char **ret_unit)
 {
 	char text[IDENTITY_MAX_BYTES], unit[UNIT_MAX_BYTES];
 	char *copy;
-	int rc = read_text(keeper, pid, KEEPER_CGROUP, text);
+	int rc = identity_read_text(keeper, pid, KEEPER_CGROUP, text);
 
 	if (rc == 0)
 		rc = identity_parse_unit(text, unit, sizeof(unit));

@@ -12,6 +12,8 @@
 #include "daemon/proc/memory.h"
 #include "daemon/proc/process.h"
 
+#define IDENTITY_MAX_BYTES 8192 /* of any of the files; the rest is not looked at */
+
 struct identity_stat {
 	char comm[PROCESS_COMM_BYTES];
 	char state;
@@ -30,5 +32,8 @@ int identity_parse_uid(const char *status, uid_t *ret_uid);
  * Returns 0, or -ENOENT: none. */
 int identity_parse_unit(const char *cgroup, char *ret_unit, size_t size);
 
+/* The start of a file, with a terminator. Returns 0 or -errno. */
+int identity_read_text(struct keeper *keeper, pid_t pid, enum keeper_file file,
+		       char ret[IDENTITY_MAX_BYTES]);
 int identity_read_stat(struct keeper *keeper, pid_t pid, struct identity_stat *ret_stat);
 int identity_read_rollup(struct keeper *keeper, pid_t pid, struct process_memory *ret_memory);

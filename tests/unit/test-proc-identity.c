@@ -161,14 +161,52 @@ static void test_ending(void **state)
 	assert_int_equal(process_read_ending(keeper, pid, fd, &status), 0);
 	assert_int_equal(status, SIGKILL);
 	process_describe_ending(status, text, sizeof(text));
-	assert_string_equal(text, "was killed by signal 9 (Killed)");
+	assert_string_equal(text, "killed by SIGKILL");
 	waitpid(pid, NULL, 0);
 	if (process_read_ending(keeper, pid, fd, &status) == 0) /* Linux 6.15 on */
 		assert_int_equal(status, SIGKILL);
+	process_describe_ending(SIGSEGV | 0x80, text, sizeof(text));
+	assert_string_equal(text, "killed by SIGSEGV, core dumped");
+	process_describe_ending(SIGRTMIN + 1, text, sizeof(text));
+	assert_true(strncmp(text, "killed by signal ", 17) == 0);
 	process_describe_ending(3 << 8, text, sizeof(text));
 	assert_string_equal(text, "exited with status 3");
 	close(fd);
 	keeper_free(keeper);
+}
+
+static void assert_oom_path(const char *cgroup, const char *wanted)
+{
+	char *path = ending_parse_oom_path(cgroup);
+
+	if (wanted)
+		assert_string_equal(path, wanted);
+	else
+		assert_null(path);
+	free(path);
+}
+
+static void test_oom_count(void **state)
+{
+	uint64_t kills = 0;
+
+	assert_oom_path("0::/a.slice/b.service\n",
+			"/sys/fs/cgroup/a.slice/b.service/memory.events");
+	assert_oom_path("0::/x\n4:cpu,memory:/y:z\n1:memoryx:/no\n",
+			"/sys/fs/cgroup/memory/y:z/memory.oom_control");
+	assert_oom_path("4:memory:/y\n0::/x", "/sys/fs/cgroup/memory/y/memory.oom_control");
+	assert_oom_path("4:name=systemd:/y\n", NULL);
+	assert_oom_path("0::/../../etc\n", NULL);
+	assert_oom_path("0::/a/..\n", NULL);
+	assert_oom_path("0::/a..b/..c\n", "/sys/fs/cgroup/a..b/..c/memory.events");
+	assert_oom_path("0::", NULL);
+	assert_oom_path("0:\n::\nx", NULL);
+	assert_int_equal(
+		ending_parse_oom_count("low 0\noom 3\noom_kill 2\noom_group_kill 9\n", &kills), 0);
+	assert_int_equal(kills, 2);
+	assert_int_equal(ending_parse_oom_count("oom_kill_disable 0\nunder_oom 0\n", &kills),
+			 -EBADMSG);
+	assert_int_equal(ending_parse_oom_count("", &kills), -EBADMSG);
 }
 
 int main(void)
@@ -181,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_unit_text),
 		cmocka_unit_test(test_rollup_text),
 		cmocka_unit_test(test_ending),
+		cmocka_unit_test(test_oom_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,6 +184,60 @@ static void send_target(int fd, uint32_t pid, const char *comm, bool attached, c
 	fake_reply(fd, &reply, -1);
 }
 
+static void send_ended(int fd, const char *how, const char *path, bool writing)
+{
+	Profd__Ended ended = PROFD__ENDED__INIT;
+	Profd__Reply reply = PROFD__REPLY__INIT;
+
+	ended.pid = 99;
+	ended.comm = (char *)"dead\n";
+	ended.unit = (char *)"";
+	ended.how = (char *)how;
+	ended.unix_ns = 1795241000LL * 1000000000;
+	ended.status_known = !writing;
+	ended.signal = 11;
+	ended.core_dumped = true;
+	ended.inuse_bytes = 48 << 20;
+	ended.writing = writing;
+	ended.path = (char *)path;
+	reply.kind_case = PROFD__REPLY__KIND_ENDED;
+	reply.ended = &ended;
+	fake_reply(fd, &reply, -1);
+}
+
+static void serve_ended(struct harness *h, int fd, const Profd__Request *request)
+{
+	send_ended(fd, "killed by SIGSEGV, core dumped", "/p/heap_dead_99.pb.gz", false);
+	send_ended(fd, "killed or crashed", "", true);
+	fake_done(fd, 0, 0);
+}
+
+static void test_list_ended(void **state)
+{
+	struct harness *h = *state;
+	json_t *root, *list;
+
+	call(h, serve_ended, "list", NULL);
+	assert_string_equal(
+		h->out,
+		"\n"
+		"PID  COMM   UNIT  ENDED                 HOW                             IN-USE  "
+		"LAST HEAP\n"
+		" 99  dead?  -     2026-11-21 06:03:20Z  killed by SIGSEGV, core dumped    48MB  "
+		"/p/heap_dead_99.pb.gz\n"
+		" 99  dead?  -     2026-11-21 06:03:20Z  killed or crashed                 48MB  "
+		"being written\n");
+	call(h, serve_ended, "--json", "list", NULL);
+	root = json_loads(h->out, 0, NULL);
+	list = json_object_get(root, "ended");
+	assert_int_equal(json_array_size(list), 2);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "signal")),
+			 11);
+	assert_null(json_object_get(json_array_get(list, 0), "status"));
+	assert_null(json_object_get(json_array_get(list, 1), "signal"));
+	json_decref(root);
+}
+
 static void serve_list(struct harness *h, int fd, const Profd__Request *request)
 {
 	check(request->verb_case == PROFD__REQUEST__VERB_LIST);
@@ -238,7 +292,7 @@ static void test_empty_list(void **state)
 	assert_int_equal(h->code, 0);
 	assert_one_line(h->err);
 	call(h, serve_empty_list, "list", "--json", NULL);
-	assert_string_equal(h->out, "{\n  \"targets\": []\n}\n");
+	assert_string_equal(h->out, "{\n  \"targets\": [],\n  \"ended\": []\n}\n");
 	assert_string_equal(h->err, "");
 }
 
@@ -550,6 +604,7 @@ int main(void)
 		TEST(test_help_and_version),
 		TEST(test_list),
 		TEST(test_list_json),
+		TEST(test_list_ended),
 		TEST(test_empty_list),
 		TEST(test_status),
 		TEST(test_status_json),
