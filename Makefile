@@ -25,7 +25,7 @@ profctl_c := args command connect deliver expand list main output private run ru
 	series signals snapshot status table top units
 daemon_c := config engine engine_clients engine_cpu main \
 	keeper/keeper keeper/open \
-	proc/elf proc/ending proc/identity proc/mapping proc/maps proc/module \
+	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/module \
 	proc/memory proc/module-file proc/opening proc/pids proc/process proc/records \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-open \
 	heap/client heap/read heap/refused heap/trim \
@@ -37,7 +37,7 @@ daemon_c := config engine engine_clients engine_cpu main \
 	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
 	store/store \
-	control/access control/comments control/dump control/ended control/last control/others \
+	control/access control/comments control/dump control/ended control/last control/others control/passive \
 	control/peer control/report control/series control/server control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)

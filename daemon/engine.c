@@ -145,6 +145,7 @@ static int make_rooms(struct engine *e)
 	    (r = module_table_new(&c->modules)) < 0 ||
 	    (r = process_table_new(c->keeper, c->modules, &c->processes)) < 0 ||
 	    (r = heap_clients_new(c->keeper, &c->clients)) < 0 ||
+	    (r = allocators_new(&c->allocators)) < 0 ||
 	    (r = unwinder_new(c->processes, c->modules, &c->unwinder)) < 0 ||
 	    (r = windows_new(&c->windows)) < 0 ||
 	    (r = scribe_new(c->loop, c->modules, c->keeper, "/proc/self/exe", &c->scribe)) < 0)
@@ -259,6 +260,7 @@ void engine_free(struct engine *e)
 	series_cancel(e->rotation);
 	server_free(e->server);
 	heap_clients_free(e->ctx.clients);
+	allocators_free(e->ctx.allocators);
 	scribe_free(e->ctx.scribe);
 	last_files_free(&e->ctx);
 	ended_free(&e->ctx);

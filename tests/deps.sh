@@ -46,6 +46,8 @@ parts()
 		file /usr/lib/x86_64-linux-gnu/libjemalloc.so.2 libjemalloc2
 		file /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4 libtcmalloc-minimal4
 		file /usr/lib/x86_64-linux-gnu/libmimalloc.so.2 libmimalloc2.0
+		file /usr/lib/x86_64-linux-gnu/libjemalloc_pic.a libjemalloc-dev
+		file /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.a libgoogle-perftools-dev
 		program musl-gcc musl-tools
 		file /usr/lib/python3.11/test/test_json libpython3.11-testsuite
 		program setpriv util-linux

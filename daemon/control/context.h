@@ -12,6 +12,7 @@
 #include "daemon/cpu/sampler.h"
 #include "daemon/heap/client.h"
 #include "daemon/keeper/keeper.h"
+#include "daemon/proc/allocator.h"
 #include "daemon/proc/process.h"
 #include "daemon/profile/window.h"
 #include "daemon/scribe/scribe.h"
@@ -36,8 +37,9 @@ struct control_context {
 	struct module_table *modules;
 	struct process_table *processes;
 	struct heap_clients *clients;
-	struct sampler *sampler; /* NULL: no CPU sampling */
-	const char *no_sampler;	 /* then: why */
+	struct allocators *allocators; /* that programs have inside */
+	struct sampler *sampler;       /* NULL: no CPU sampling */
+	const char *no_sampler;	       /* then: why */
 	struct unwinder *unwinder;
 	struct windows *windows;
 	struct window *rotation; /* the current window; NULL: no CPU sampling */

@@ -148,6 +148,11 @@ static int freeze_heap(struct dump *d, const struct heap_profile *p, struct froz
 	for (size_t i = 0; i < p->n_places; i++)
 		places[i] = (struct freeze_place){.module = p->places[i].module,
 						  .place = p->places[i].place};
+	if (!d->client->dead) {
+		allocators_begin(d->ctx->allocators);
+		about.allocator =
+			allocators_find(d->ctx->allocators, d->ctx->keeper, d->client->pid);
+	}
 	about.memory = read_memory(d, &memory) ? &memory : NULL;
 	comments_of_heap(&comments, p, &about);
 	how.comments = comments.lines;

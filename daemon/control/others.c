@@ -4,8 +4,10 @@
  */
 #include "daemon/control/others.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "daemon/control/passive.h"
 #include "daemon/proc/pids.h"
 #include "profd/base.h"
 
@@ -16,28 +18,35 @@ static bool names(const struct module *m, const char *prefix)
 	return strncmp(slash ? slash + 1 : m->path, prefix, strlen(prefix)) == 0;
 }
 
-static const char *why_not(struct keeper *keeper, const struct process *process)
+static void describe(struct control_context *ctx, const struct process *process, char *ret,
+		     size_t size)
 {
-	bool glibc = false, musl = false, client = false, setuid = false;
+	bool dynamic = false, client = false, setuid = false;
+	const char *inside, *why;
 
 	for (size_t i = 0; i < process->n_maps; i++) {
 		const struct module *m = process->maps[i].module;
 
 		if (!m || !m->path)
 			continue;
-		glibc |= names(m, "ld-linux");
-		musl |= names(m, "ld-musl");
+		/* musl's dynamic linker is its C library, by either name */
+		dynamic |= names(m, "ld-linux") || names(m, "ld-musl") || names(m, "libc.so");
 		client |= names(m, "libprofd.so");
 	}
-	if (client)
-		return "has the client, but no table: PROFD_DISABLE is set, or memory was refused";
-	if (musl)
-		return "musl: the client needs glibc; CPU only";
-	if (!glibc)
-		return "statically linked: nothing can be preloaded; CPU only";
-	if (process_read_setuid(keeper, process->pid, &setuid) == 0 && setuid)
-		return "setuid: nothing is preloaded into it; CPU only";
-	return "started without the client";
+	if (client) {
+		passive_describe(ctx->keeper, process->pid, ret, size);
+		return;
+	}
+	inside = allocators_find(ctx->allocators, ctx->keeper, process->pid);
+	if (!dynamic)
+		why = "statically linked: the client cannot be loaded into it; CPU only";
+	else if (process_read_setuid(ctx->keeper, process->pid, &setuid) == 0 && setuid)
+		why = "setuid: the client is not loaded into such programs; CPU only";
+	else
+		why = inside
+			      ?: "started without the client (LD_PRELOAD); CPU only, until "
+				 "restarted";
+	snprintf(ret, size, "%s", why);
 }
 
 struct others {
@@ -54,13 +63,15 @@ static void tell(struct others *o, struct process *process, uid_t uid)
 	Profd__Target target = PROFD__TARGET__INIT;
 	const char *unit = process_unit(ctx->processes, process);
 	uint64_t rss = 0;
+	char why[256];
 
+	describe(ctx, process, why, sizeof(why));
 	(void)process_read_rss(ctx->keeper, process->pid, &rss);
 	target.pid = (uint32_t)process->pid;
 	target.comm = process->comm;
 	target.unit = (char *)(unit ?: "");
 	target.uid = uid;
-	target.reason = (char *)why_not(ctx->keeper, process);
+	target.reason = why;
 	target.rss_bytes = rss;
 	reply.kind_case = PROFD__REPLY__KIND_TARGET;
 	reply.target = &target;

@@ -40,6 +40,7 @@ void report_target(struct control_context *ctx, const struct heap_client *client
 {
 	struct heap_header header = {0};
 	Profd__Target *t = &ret_t->target;
+	const char *inside;
 	uint64_t rss = 0;
 
 	init_target(ret_t);
@@ -47,6 +48,10 @@ void report_target(struct control_context *ctx, const struct heap_client *client
 	(void)heap_client_inuse(client, &t->inuse_bytes, &t->inuse_objects);
 	(void)process_read_rss(ctx->keeper, client->pid, &rss);
 	describe(client, &header, ret_t->reason, sizeof(ret_t->reason));
+	if (!*ret_t->reason) {
+		inside = allocators_find(ctx->allocators, ctx->keeper, client->pid);
+		snprintf(ret_t->reason, sizeof(ret_t->reason), "%s", inside ?: "");
+	}
 	t->pid = (uint32_t)client->pid;
 	t->comm = (char *)client->comm;
 	t->unit = client->unit ?: "";
@@ -137,6 +142,8 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "snapshots_written", c->snapshots_written, "profiles written");
 	count(s, "snapshots_failed", c->snapshots_failed, "profiles that could not be written");
 	count(s, "heaps_last", c->heaps_last, "last heaps of processes that ended");
+	count(s, "programs_unexamined", allocators_unexamined(ctx->allocators),
+	      "programs too large to be searched for an allocator of their own");
 	count(s, "peers_refused", c->peers_refused, "connections beyond the limit");
 	count(s, "peers_slow", c->peers_slow, "peers dropped because they did not read");
 	count(s, "messages_malformed", c->messages_malformed, "peers dropped for what they sent");

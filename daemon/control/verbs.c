@@ -374,6 +374,7 @@ static void send_refused(struct peer *p)
 
 static void verb_list(struct peer *p, const Profd__List *q)
 {
+	allocators_begin(p->ctx->allocators);
 	p->ctx->scan(p->ctx->engine);
 	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next) {
 		struct report_target t;

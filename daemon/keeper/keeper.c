@@ -152,6 +152,18 @@ int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_
 	return open_regular(pid, path_fd, O_RDONLY);
 }
 
+int keeper_open_program(struct keeper *keeper, pid_t pid)
+{
+	_cleanup_close_ int path_fd = -1;
+	char path[64];
+
+	if (pid <= 0)
+		return -EINVAL;
+	snprintf(path, sizeof(path), "%d/exe", (int)pid);
+	path_fd = openat(keeper->proc_fd, path, O_PATH | O_CLOEXEC);
+	return path_fd < 0 ? -errno : open_regular(pid, path_fd, O_RDONLY);
+}
+
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)
 {
 	const int size_seals = F_SEAL_SHRINK | F_SEAL_GROW;

@@ -58,5 +58,8 @@ int keeper_open_machine(struct keeper *keeper, enum keeper_machine file);
 int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end,
 		       const char *path);
 
+/* The file that @pid runs, as keeper_open_mapped() opens files. */
+int keeper_open_program(struct keeper *keeper, pid_t pid);
+
 /* As keeper_open_mapped for a heap table, which is also written to. */
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end);

@@ -24,6 +24,9 @@
 #define PROFD_MAX_CFI_BYTES (64u << 20) /* .eh_frame copies kept in memory */
 #define PROFD_MAX_PATH 4096
 #define PROFD_MAX_SMAPS_BYTES (16u << 20) /* some 24,000 mappings; beyond it only the sums */
+#define PROFD_MAX_SYMBOL_BYTES (32u << 20)  /* of a program whose allocator is looked for */
+#define PROFD_MAX_SYMBOL_BYTES_ROUND (128u << 20) /* of all programs in one request */
+#define PROFD_MAX_ENVIRON_BYTES (128u << 10) /* looked at of a process's environment */
 #define PROFD_MAX_STACK_THREADS 1024	/* whose stacks are looked for */
 
 /* scribe */

@@ -1,13 +1,14 @@
 /*
  * Any bytes as an ELF file with debug information: opened, and asked about
  * addresses that its own headers name, so that a mutation meets the tables that
- * it changed. What libelf and libdw make of it is part of what is tried here; in
- * the daemon they run in a process that may die.
+ * it changed; and searched for an allocator, as the daemon does. What libelf and libdw make of it
+ * is part of what is tried here; in the daemon they run in a process that may die.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "daemon/proc/allocator.h"
 #include "daemon/scribe/image.h"
 
 #define N_ADDRESSES 64
@@ -32,7 +33,9 @@ static void ask(struct image *image, uint64_t vaddr)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	size_t budget = 1 << 20;
 	struct image *image;
+	const char *text;
 	uint64_t vaddr;
 
 	if (fd < 0)
@@ -43,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				ask(image, vaddr);
 		image_close(image);
 	}
+	(void)allocator_find(fd, &budget, &text);
 	close(fd);
 	return 0;
 }
