@@ -1,8 +1,9 @@
 /*
  * Any bytes as an ELF file with debug information: opened, and asked about
  * addresses that its own headers name, so that a mutation meets the tables that
- * it changed; and searched for an allocator, as the daemon does. What libelf and libdw make of it
- * is part of what is tried here; in the daemon they run in a process that may die.
+ * it changed; and searched for an allocator, as the daemon does. What libelf and
+ * libdw make of it is part of what is tried here; in the daemon they run in a
+ * process that may die.
  */
 #include <stdlib.h>
 #include <sys/mman.h>

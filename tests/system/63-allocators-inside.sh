@@ -46,6 +46,8 @@ int main(void)
 END
 reason_of() { json_of "$profctl" --json list --all "[t['reason'] for t in j['targets'] if t['pid'] == $1][0]"; }
 
+says() { reason_of "$2" >"$T/reason" && grep -Eq "^$1" "$T/reason"; }
+
 # inside REGEX BYTES PROGRAM: what is said of it, and what its profile has.
 inside()
 {
@@ -70,8 +72,7 @@ inside()
 	"$3" <"$T/go" >"$T/target.log" 9<&- &
 	own_pids+=($!)
 	wait_said ready
-	reason_of $! >"$T/reason"
-	grep -Eq "^${1/#$/started without the client}" "$T/reason" ||
+	wait_for 5 says "${1/#$/started without the client}" $! ||
 		{ cat "$T/reason"; fail "${3##*/} without the client: it does not say $1"; }
 	end_process $!
 }

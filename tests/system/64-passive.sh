@@ -23,10 +23,11 @@ passive()
 	kill "$target_pid"
 	wait "$target_pid" 2>/dev/null || true
 }
+says() { reason_of "$2" >"$T/reason" && grep -Eq "^$1.*CPU only" "$T/reason"; }
 told()
 {
-	reason_of "$2" >"$T/reason"
-	grep -Eq "^$1.*CPU only" "$T/reason" || { cat "$T/reason"; fail "it does not say: $1"; }
+	# its exec may still be under way to the process table
+	wait_for 5 says "$1" "$2" || { cat "$T/reason"; fail "it does not say: $1"; }
 	"$profctl" list --all | grep -E "^ *$2 " | grep -Fq "$(cat "$T/reason")" || fail "not in the table"
 	figure "$(cat "$T/reason")"
 }
