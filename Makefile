@@ -37,8 +37,8 @@ daemon_c := config engine engine_clients engine_cpu main \
 	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
 	store/store \
-	control/access control/comments control/dump control/ended control/last control/others control/passive \
-	control/peer control/report control/series control/server control/verbs
+	control/access control/comments control/dump control/ended control/last control/list \
+	control/others control/passive control/peer control/report control/series control/server control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc.

@@ -149,8 +149,10 @@ static void add_ages(struct comments *c, const struct heap_profile *p)
 static void add_heap_losses(struct comments *c, const struct heap_header *h)
 {
 	static const char *const what[HEAP_LOST_N] = {
-		[HEAP_LOST_STACKS] = "samples lost: the table of stacks is full",
-		[HEAP_LOST_LIVE] = "samples lost: the table of live objects is full",
+		[HEAP_LOST_STACKS] =
+			"samples lost, so this shows too little: the table of stacks is full",
+		[HEAP_LOST_LIVE] =
+			"samples lost, so this shows too little: the table of live objects is full",
 		[HEAP_LOST_NESTED] =
 			"samples lost: taken inside a signal handler that interrupted one",
 		[HEAP_LOST_MODULES] = "frames without module: the table of modules is full",
@@ -174,7 +176,8 @@ void comments_of_heap(struct comments *c, const struct heap_profile *profile,
 	add_heap_losses(c, &profile->header);
 	add_ages(c, profile);
 	if (profile->header.notes & HEAP_NOTE_RATE_INVALID)
-		add(c, "PROFD_RATE could not be read: the default rate holds");
+		add(c, "PROFD_RATE could not be read: the default rate of %" PRIu64 " bytes holds",
+		    profile->header.rate_bytes);
 }
 
 void comments_of_cpu(struct comments *c, const struct control_context *ctx,

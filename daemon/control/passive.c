@@ -1,5 +1,5 @@
 /*
- * The client makes its table before main, in a file in memory of some 40 MiB or, if
+ * The client makes its table before main, in a file in memory of some 70 MiB or, if
  * that is refused, of a sixteenth of it. What refused it is not noted anywhere, so
  * the likely causes are looked at, the certain ones first.
  */

@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/control/ended.h"
 #include "daemon/control/last.h"
-#include "daemon/control/others.h"
+#include "daemon/control/list.h"
 #include "daemon/control/peer.h"
 #include "daemon/control/report.h"
 #include "profd/base.h"
@@ -349,47 +348,7 @@ static void verb_finish(struct peer *p, const Profd__Finish *q)
 		peer_error(p, r, "finish: %s", strerror(-r));
 }
 
-/* ---- list, status */
-
-static void send_one(const Profd__Reply *reply, void *userdata)
-{
-	peer_reply(userdata, reply, -1);
-}
-
-static void send_refused(struct peer *p)
-{
-	struct heap_refusals *refused = heap_clients_refused(p->ctx->clients);
-
-	for (size_t i = 0; i < PROFD_MAX_REFUSED; i++) {
-		const struct heap_refusal *r =
-			heap_refusals_find(refused, p->ctx->keeper, refused->list[i].pid);
-		struct report_target t;
-
-		if (!r || (!p->access.all && r->uid != p->access.uid))
-			continue;
-		report_refused(p->ctx, r, &t);
-		peer_reply(p, &t.reply, -1);
-	}
-}
-
-static void verb_list(struct peer *p, const Profd__List *q)
-{
-	allocators_begin(p->ctx->allocators);
-	p->ctx->scan(p->ctx->engine);
-	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next) {
-		struct report_target t;
-
-		if (c->dead || (!p->access.all && c->uid != p->access.uid))
-			continue;
-		report_target(p->ctx, c, &t);
-		peer_reply(p, &t.reply, -1);
-	}
-	send_refused(p);
-	if (q->all)
-		others_each(p->ctx, &p->access, send_one, p);
-	ended_each(p->ctx, p->access.all, p->access.uid, send_one, p);
-	peer_done(p, 0, 0);
-}
+/* ---- status */
 
 static void verb_status(struct peer *p)
 {
@@ -410,7 +369,7 @@ void peer_handle(struct peer *p, const Profd__Request *q, int *fds, size_t n_fds
 		verb_snapshot(p, q->snapshot);
 		return;
 	case PROFD__REQUEST__VERB_LIST:
-		verb_list(p, q->list);
+		list_answer(p, q->list->all);
 		return;
 	case PROFD__REQUEST__VERB_STATUS:
 		verb_status(p);

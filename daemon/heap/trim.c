@@ -87,7 +87,8 @@ void trim_describe(const struct trim *trim, char *ret, size_t size)
 			 "trim skipped @%.3fs: %.1f MB are free, more than the budget of %.1f MB",
 			 at, mb(a->before.free), mb(PROFD_TRIM_BUDGET_BYTES));
 	else if (a->result != HEAP_TRIM_DONE)
-		snprintf(ret, size, "trim skipped @%.3fs: allocator %s has no purge", at,
+		snprintf(ret, size,
+			 "trim skipped @%.3fs: how allocator %s gives memory back is not known", at,
 			 a->allocator);
 	else
 		snprintf(ret, size,

@@ -49,7 +49,9 @@ static const struct {
 };
 
 #define SEEN_NOT ": its heap is not seen; CPU only"
-#define BESIDE	 " beside malloc: what it allocates with that is not seen, CPU profiles are complete"
+#define BESIDE                                                                                     \
+	" beside malloc: what it allocates with that is not seen; "                                \
+	"CPU profiles are complete"
 
 static const char *const texts[MARK_N] = {
 	[MARK_GO] = "has Go's run-time built in: Go's heap is not seen, CPU profiles are complete",
