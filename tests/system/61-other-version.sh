@@ -6,11 +6,11 @@
 . "$(dirname "$0")/../fixtures/hazard-lib.sh"
 
 start_profd
-mkfifo "$T/go"
-exec 9<>"$T/go"
 target "$fixtures/leak" 60
 wait_attached "$target_pid"
 good=$target_pid
+mkfifo "$T/go" # after it, so that it does not keep the other end open
+exec 9<>"$T/go"
 
 # old VERSION [SOCKET [ANNOUNCED]]: runs it without the client of this build.
 old()
