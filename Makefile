@@ -19,8 +19,8 @@ proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
 	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_prune pprof_read \
 	pprof_top publish string_table
-preload_c := aside early environment fork intern interpose live modules objects operators sampler \
-	service session table trim walk walk-x86_64 weight
+preload_c := aside environment fork intern interpose modules operators sampler service table trim \
+	walk walk-x86_64 weight session early live objects
 profctl_c := args command connect deliver expand list main output private run run_options save \
 	series signals snapshot status table top units
 daemon_c := config engine engine_clients engine_cpu main \
@@ -41,7 +41,8 @@ daemon_c := config engine engine_clients engine_cpu main \
 	control/others control/passive control/peer control/report control/series control/server control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
-# The client is linked with the few of proto/ that need nothing but libc.
+# The client is linked with the few of proto/ that need nothing but libc. Its files
+# with large arrays come last, so that the small variables share a page or two.
 preload_src := $(preload_c:%=client/preload/%.c) proto/cfi.c proto/cfi_code.c proto/cfi_rule.c \
 	proto/attach.c
 profctl_src := $(profctl_c:%=client/profctl/%.c)
@@ -125,9 +126,13 @@ $(BUILD)/profctl: $(call obj,$(profctl_src)) $(BUILD)/libproto.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs_profctl)
 
+# Each mapping and each page costs every program's start, and its end: code and constants
+# are one mapping, and there is no read-only copy of the addresses of functions, as those
+# of the next allocator, which are as good a target, have to be writable.
 $(BUILD)/libprofd.so: $(call pic,$(preload_src)) client/preload/libprofd.map
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -nostartfiles -Wl,-z,now,-z,relro,-z,nodelete,--no-undefined \
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -nostartfiles -Wl,-z,now,-z,nodelete,--no-undefined \
+		-Wl,-z,norelro,-z,noseparate-code \
 		-Wl,-soname,libprofd.so -Wl,--version-script=client/preload/libprofd.map \
 		-o $@ $(filter %.o,$^)
 

@@ -10,7 +10,7 @@
 
 struct fast_next fast_next;
 
-static _Alignas(4096) uint8_t arena[ARENA_BYTES];
+static uint8_t arena[ARENA_BYTES];
 static size_t arena_used; /* atomic */
 
 /* Holds its own address as soon as this library has been relocated. */
@@ -61,7 +61,8 @@ void *early_alloc(size_t size, size_t alignment)
 		return NULL;
 	used = __atomic_load_n(&arena_used, __ATOMIC_RELAXED);
 	do {
-		start = (used + sizeof(size_t) + alignment - 1) & ~(alignment - 1);
+		start = used + sizeof(size_t);
+		start += -(size_t)(arena + start) & (alignment - 1);
 		if (start + size > ARENA_BYTES)
 			return NULL;
 	} while (!__atomic_compare_exchange_n(&arena_used, &used, start + size, false,

@@ -25,6 +25,7 @@
 struct fast_thread {
 	uint64_t countdown; /* bytes until the next sample */
 	uint64_t random;    /* 0: not seeded */
+	bool own;	    /* what is allocated is ours, and comes out of the arena */
 };
 
 /* The next allocator's functions, in the order of symbol resolution. */

@@ -24,7 +24,8 @@
 #include "client/preload/table.h"
 #include "client/preload/weight.h"
 
-static char socket_path[PATH_MAX]; /* the environment may have changed since the start */
+/* The environment may have changed since the start. Empty: too long for a socket. */
+static char socket_path[SERVICE_PATH_BYTES];
 
 static void fork_prepare(void)
 {
@@ -69,18 +70,21 @@ static void register_handlers(void)
 	int (*glibc)(void (*)(void), void (*)(void), void (*)(void), void *);
 	int (*other)(void (*)(void), void (*)(void), void (*)(void));
 
-	glibc = (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))dlsym(
-		RTLD_DEFAULT, "__register_atfork");
-	other = (int (*)(void (*)(void), void (*)(void), void (*)(void)))dlsym(RTLD_DEFAULT,
-									       "pthread_atfork");
-	if (glibc)
+	*(void **)&glibc = dlsym(RTLD_DEFAULT, "__register_atfork");
+	if (glibc) {
 		glibc(fork_prepare, NULL, fork_child, NULL);
-	else if (other)
+		return;
+	}
+	*(void **)&other = dlsym(RTLD_DEFAULT, "pthread_atfork");
+	if (other)
 		other(fork_prepare, NULL, fork_child);
 }
 
 void fork_init(const char *path)
 {
-	strncpy(socket_path, path, sizeof(socket_path) - 1);
+	size_t n = strlen(path);
+
+	if (n < sizeof(socket_path))
+		memcpy(socket_path, path, n);
 	register_handlers();
 }

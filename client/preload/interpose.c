@@ -75,6 +75,10 @@ static FAST_COLD void *cold_calloc(size_t n, size_t size)
 		bytes = SIZE_MAX;
 	if (!early_next_is_ready())
 		return early_alloc(bytes, 0);
+	if (unlikely(fast_thread.own)) {
+		p = early_alloc(bytes, 0);
+		return p ? p : fast_next.calloc(n, size);
+	}
 	p = fast_next.calloc(n, size);
 	sampler_note(p, bytes);
 	return p;

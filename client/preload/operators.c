@@ -186,10 +186,14 @@ static void try_for_twice(struct next_new *next)
 	find_new(&next_new[index##symbol], #symbol, substitute, allocator);
 #define FIND_DELETE(symbol) find_delete(&next_delete[index##symbol], #symbol, allocator);
 
-/* A program in C pays for one look. */
+/* std::nothrow, of every C++ library. A program in C pays for this one look, which the
+ * loader has taken: dlsym() would also compose an error message in new memory. */
+#pragma weak _ZSt7nothrow
+extern const char _ZSt7nothrow[];
+
 static void find_all(const struct object *allocator)
 {
-	if (!dlsym(RTLD_NEXT, "_ZdlPv")) {
+	if (!_ZSt7nothrow) {
 		FORMS_OF_DELETE(SET_DELETE)
 		FORMS_OF_NEW(SET_NEW)
 		return;

@@ -39,12 +39,10 @@
 #include "client/preload/trim.h"
 #include "proto/control.h"
 
-#define THREAD_NAME	"profd"
-#define STACK_BYTES	(64 * 1024)
-#define STACK_BYTES_MAX (1024 * 1024) /* where thread-local storage takes much of it */
-#define STOP_YIELDS	1000	      /* before waiting in earnest */
+#define THREAD_NAME "profd"
+#define STOP_YIELDS 1000 /* before waiting in earnest */
 
-#define STOP_WAITS	1000	      /* of a millisecond each */
+#define STOP_WAITS 1000 /* of a millisecond each */
 
 /* Not every C library has it, and a name that is not found keeps a program from
  * starting. */
@@ -87,7 +85,7 @@ void service_attach(const char *path, int table_fd)
 	size_t n = strlen(path);
 	int fd;
 
-	if (n >= sizeof(address.sun_path))
+	if (n == 0 || n >= sizeof(address.sun_path))
 		return;
 	memcpy(address.sun_path, path, n);
 	control.header.cmsg_level = SOL_SOCKET;
@@ -147,7 +145,9 @@ static void *serve(void *unused)
 	}
 }
 
-static int create_thread(size_t stack_bytes)
+/* On a stack out of the reserve: a mapping of its own would cost more than all of
+ * what happens on it. It has no guard page, but many times the room that is used. */
+static int create_thread(void)
 {
 	pthread_attr_t attr;
 	int r;
@@ -155,7 +155,7 @@ static int create_thread(size_t stack_bytes)
 	r = pthread_attr_init(&attr);
 	if (r != 0)
 		return r;
-	r = pthread_attr_setstacksize(&attr, stack_bytes);
+	r = pthread_attr_setstack(&attr, session.service_stack, session.service_stack_bytes);
 	if (r == 0)
 		r = pthread_create(&thread, &attr, serve, NULL);
 	pthread_attr_destroy(&attr);
@@ -176,7 +176,6 @@ void service_start(void)
 {
 	uint64_t countdown = fast_thread.countdown;
 	sigset_t all, before;
-	size_t stack_bytes = STACK_BYTES;
 	int r;
 
 	n_threads = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
@@ -184,11 +183,10 @@ void service_start(void)
 	leaving = busy = false;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	fast_thread.countdown = UINT64_MAX;
-	do {
-		r = create_thread(stack_bytes);
-		stack_bytes *= 4;
-	} while (r == EINVAL && stack_bytes <= STACK_BYTES_MAX);
+	fast_thread.countdown = 0; /* all that is allocated takes the slow path */
+	fast_thread.own = true;
+	r = create_thread();
+	fast_thread.own = false;
 	fast_thread.countdown = countdown;
 	if (r == 0 && n_threads)
 		__atomic_fetch_sub(n_threads, 1, __ATOMIC_RELAXED);
@@ -200,7 +198,7 @@ void service_start(void)
  * the wait that it is meant for, so there are many. */
 static bool join_thread(void)
 {
-	static const struct timespec a_while = { .tv_nsec = (long)NSEC_PER_MSEC };
+	static const struct timespec a_while = {.tv_nsec = (long)NSEC_PER_MSEC};
 	struct timespec until;
 	int cancel, r = ETIMEDOUT;
 
@@ -229,8 +227,7 @@ static bool take_thread(void)
 {
 	uint32_t expected = SERVICE_RUNNING;
 
-	return __atomic_load_n(&state, __ATOMIC_RELAXED) == SERVICE_RUNNING &&
-	       getpid() == owner &&
+	return __atomic_load_n(&state, __ATOMIC_RELAXED) == SERVICE_RUNNING && getpid() == owner &&
 	       __atomic_compare_exchange_n(&state, &expected, SERVICE_CHANGING, false,
 					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }

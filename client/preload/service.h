@@ -5,6 +5,13 @@
 
 #include <stdbool.h>
 
+#define SERVICE_PATH_BYTES 108 /* of a socket's address */
+
+/* Of the thread's stack, with all thread-local storage: the table reserves it, or
+ * where address space is short the lesser. */
+#define SERVICE_STACK_BYTES	  (1024 * 1024)
+#define SERVICE_STACK_SMALL_BYTES (256 * 1024)
+
 /* Sends the Attach message with @table_fd to the socket at @path. Nothing is
  * awaited and nothing reported: without a daemon the table stays where it is,
  * and a daemon that starts later finds it in /proc/PID/map_files. */

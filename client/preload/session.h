@@ -8,7 +8,6 @@
  */
 #pragma once
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -54,6 +53,8 @@ struct session {
 	/* private memory, mapped at start and touched as needed */
 	void *reserve;
 	uint64_t reserve_bytes;
+	void *service_stack;
+	uint64_t service_stack_bytes;
 	uint64_t *keys;	       /* as the region, and what holds here: a fork copies it */
 	uint32_t *stack_index; /* hash tables: 0 or an index into the region plus 1 */
 	uint32_t *bucket_index;
@@ -61,7 +62,7 @@ struct session {
 	struct module_cached *module_cache;
 	uint32_t used_generations; /* atomic */
 
-	char program[PATH_MAX]; /* the main program's path */
+	const char *program; /* the main program's path */
 };
 
 extern struct session session;

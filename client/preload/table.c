@@ -18,6 +18,7 @@
 
 #include "client/preload/live.h"
 #include "client/preload/modules.h"
+#include "client/preload/service.h"
 #include "client/preload/session.h"
 #include "client/preload/walk.h"
 #include "client/preload/weight.h"
@@ -115,13 +116,14 @@ static void *carve(uint8_t **at, uint64_t bytes)
 }
 
 /* The private memory: a page for the word that tells a child, then the rest. */
-static int reserve_new(const struct heap_region *regions)
+static int reserve_new(const struct heap_region *regions, uint64_t stack_bytes)
 {
 	uint64_t keys = (uint64_t)regions[HEAP_REGION_KEYS].capacity * sizeof(uint64_t);
 	uint64_t stacks = (uint64_t)regions[HEAP_REGION_STACKS].capacity * 2 * sizeof(uint32_t);
 	uint64_t buckets = (uint64_t)regions[HEAP_REGION_BUCKETS].capacity * 2 * sizeof(uint32_t);
-	uint64_t bytes = PAGE_BYTES + page_round(keys) + page_round(stacks) + page_round(buckets) +
-			 page_round(WALK_CACHE_BYTES) + page_round(MODULES_CACHE_BYTES);
+	uint64_t bytes = PAGE_BYTES + page_round(keys) + stack_bytes + page_round(stacks) +
+			 page_round(buckets) + page_round(WALK_CACHE_BYTES) +
+			 page_round(MODULES_CACHE_BYTES);
 	uint8_t *at = map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
 	if (!at)
@@ -135,6 +137,8 @@ static int reserve_new(const struct heap_region *regions)
 	session.reserve = at;
 	session.reserve_bytes = bytes;
 	session.here = carve(&at, PAGE_BYTES);
+	session.service_stack = carve(&at, stack_bytes); /* near: the same page of page tables */
+	session.service_stack_bytes = stack_bytes;
 	session.keys = carve(&at, keys);
 	session.stack_index = carve(&at, stacks);
 	session.bucket_index = carve(&at, buckets);
@@ -176,7 +180,7 @@ static void fill_header(struct heap_header *header, const struct heap_region *re
 	__atomic_store_n(&header->magic, HEAP_TABLE_MAGIC, __ATOMIC_RELEASE);
 }
 
-static int try_new(unsigned shift, unsigned generations, int *ret_fd)
+static int try_new(unsigned shift, unsigned generations, uint64_t stack_bytes, int *ret_fd)
 {
 	struct heap_region regions[HEAP_REGION_N];
 	uint64_t bytes = shape_regions(regions, shift, generations);
@@ -187,7 +191,7 @@ static int try_new(unsigned shift, unsigned generations, int *ret_fd)
 	if (r < 0)
 		return r;
 	table = map(bytes, MAP_SHARED, fd);
-	r = table ? reserve_new(regions) : -errno;
+	r = table ? reserve_new(regions, stack_bytes) : -errno;
 	if (r < 0) {
 		if (table)
 			munmap(table, bytes);
@@ -207,9 +211,9 @@ int table_new(int *ret_fd)
 {
 	int r;
 
-	r = try_new(0, SESSION_MAX_GENERATIONS, ret_fd);
+	r = try_new(0, SESSION_MAX_GENERATIONS, SERVICE_STACK_BYTES, ret_fd);
 	if (r < 0)
-		r = try_new(SMALL_SHIFT, SMALL_GENERATIONS, ret_fd);
+		r = try_new(SMALL_SHIFT, SMALL_GENERATIONS, SERVICE_STACK_SMALL_BYTES, ret_fd);
 	return r;
 }
 

@@ -160,6 +160,11 @@ void trim_init(void)
 	}
 }
 
+bool trim_is_glibc(void)
+{
+	return allocator == &known[0];
+}
+
 static uint64_t monotonic_ns(void)
 {
 	struct timespec now;
