@@ -63,12 +63,12 @@ static __attribute__((noinline)) uint32_t find_stack(uint64_t hash, uint32_t add
 }
 
 /* Both walks are made from here, where little else is on the stack. */
-uint32_t intern_stack(void)
+uint32_t intern_stack(const uint64_t *regs)
 {
 	struct walk_summary seen, again;
 	uint32_t index, frames;
 
-	walk_stack(NULL, 0, &seen);
+	walk_stack(regs, NULL, 0, &seen);
 	index = find_stack(seen.hash, INTERN_NONE);
 	if (likely(index != INTERN_NONE))
 		return index;
@@ -77,7 +77,7 @@ uint32_t intern_stack(void)
 	frames = table_take(HEAP_REGION_FRAMES, seen.n_frames);
 	if (frames == TABLE_FULL)
 		return INTERN_NONE;
-	walk_stack(&session.frames[frames], seen.n_frames, &again);
+	walk_stack(regs, &session.frames[frames], seen.n_frames, &again);
 	if (again.hash != seen.hash)
 		return INTERN_NONE;
 	index = add_stack(&seen, frames);

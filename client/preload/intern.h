@@ -8,8 +8,8 @@
 #define INTERN_NONE UINT32_MAX /* the region is full */
 
 /* The index of the calling thread's stack, from the caller of the interposed
- * function outwards. Walks it. */
-uint32_t intern_stack(void);
+ * function outwards. Walks it from @regs, as walk_stack(). */
+uint32_t intern_stack(const uint64_t *regs);
 
 /* The index of the bucket of @stack and @size_class. */
 uint32_t intern_bucket(uint32_t stack, uint64_t size_class);

@@ -198,9 +198,9 @@ static uint64_t identity_of(const struct object *o, uint32_t note)
 	return weight_mix(id ^ o->end ^ weight_mix((uint64_t)o->identity + note));
 }
 
-static uint32_t index_of(const struct object *o, uint64_t *ret_identity)
+static uint32_t index_of(const struct object *o, uint64_t hash, uint64_t *ret_identity)
 {
-	uint64_t hash = weight_mix(o->start), value;
+	uint64_t value;
 	uint32_t note, index;
 	struct module_cached *entry, *use = &session.module_cache[hash % CACHE_ENTRIES];
 
@@ -227,17 +227,18 @@ static uint32_t index_of(const struct object *o, uint64_t *ret_identity)
 bool modules_find(uint64_t pc, struct module *ret_module)
 {
 	struct object o;
-	uint64_t identity;
+	uint64_t hash, identity;
 	uint32_t index;
 
 	if (!objects_find(pc, &o))
 		return false;
-	index = index_of(&o, &identity);
+	hash = weight_mix(o.start);
+	index = index_of(&o, hash, &identity);
 	*ret_module = (struct module){
 		.start = o.start,
 		.end = o.end,
 		.bias = o.bias,
-		.tag = identity ^ weight_mix(o.start),
+		.tag = identity ^ hash,
 		.index = index,
 	};
 	return true;

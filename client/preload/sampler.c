@@ -57,9 +57,9 @@ static __attribute__((noinline)) void commit(uint32_t slot, void *p, uint64_t si
 }
 
 /* The bucket of the calling thread's stack, or INTERN_NONE. */
-static uint32_t find_bucket(uint64_t size)
+static uint32_t find_bucket(uint64_t size, const uint64_t *regs)
 {
-	uint32_t stack = intern_stack();
+	uint32_t stack = intern_stack(regs);
 
 	return stack == INTERN_NONE ? INTERN_NONE : intern_bucket(stack, weight_class(size));
 }
@@ -76,7 +76,7 @@ static __attribute__((noinline)) void forget_stale(const void *p)
 
 /* These are kept apart for their stack frames' sake: the walk, which is what goes
  * deep, then carries no more than it has to. */
-static __attribute__((noinline)) void record(void *p, uint64_t size)
+static __attribute__((noinline)) void record(void *p, uint64_t size, const uint64_t *regs)
 {
 	uint32_t slot, bucket;
 
@@ -87,7 +87,7 @@ static __attribute__((noinline)) void record(void *p, uint64_t size)
 		session_count_lost(HEAP_LOST_LIVE);
 		return;
 	}
-	bucket = find_bucket(size);
+	bucket = find_bucket(size, regs);
 	if (bucket == INTERN_NONE) {
 		live_release(slot);
 		session_count_lost(HEAP_LOST_STACKS);
@@ -115,7 +115,7 @@ static void pass(struct fast_thread *t)
 		t->countdown = UINT64_MAX;
 }
 
-void sampler_note(void *p, size_t size)
+void sampler_take(void *p, size_t size, const uint64_t *regs)
 {
 	struct fast_thread *t = &fast_thread;
 
@@ -133,5 +133,5 @@ void sampler_note(void *p, size_t size)
 			return;
 	}
 	t->countdown = weight_draw(&t->random, session.rate_bytes);
-	record(p, size);
+	record(p, size, regs);
 }

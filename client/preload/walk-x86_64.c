@@ -15,24 +15,35 @@
 #include <string.h>
 
 #include "client/preload/fast.h"
+#include "client/preload/sampler.h"
 #include "client/preload/session.h"
 
 #define BLIND_STEP_BYTES   65536
 #define FIRST_CODE_ADDRESS 4096
 
-/* The stores are in the order of enum walk_reg. */
-__attribute__((naked, noinline)) void walk_capture(uint64_t *ret_regs)
+/*
+ * Where a walk begins: in the caller, so that the frames of what records a sample
+ * need not be walked. Calls sampler_take() with the registers as the caller has them
+ * right behind the call. The stores are in the order of enum walk_reg.
+ */
+__attribute__((naked, noinline)) void sampler_note(void *p, size_t size)
 {
-	__asm__("movq %rbx, (%rdi)\n\t"
-		"movq %rbp, 8(%rdi)\n\t"
-		"leaq 8(%rsp), %rax\n\t"
-		"movq %rax, 16(%rdi)\n\t"
-		"movq %r12, 24(%rdi)\n\t"
-		"movq %r13, 32(%rdi)\n\t"
-		"movq %r14, 40(%rdi)\n\t"
-		"movq %r15, 48(%rdi)\n\t"
-		"movq (%rsp), %rax\n\t"
-		"movq %rax, 56(%rdi)\n\t"
+	__asm__("subq $72, %rsp\n\t"
+		".cfi_adjust_cfa_offset 72\n\t"
+		"movq %rbx, (%rsp)\n\t"
+		"movq %rbp, 8(%rsp)\n\t"
+		"leaq 80(%rsp), %rax\n\t"
+		"movq %rax, 16(%rsp)\n\t"
+		"movq %r12, 24(%rsp)\n\t"
+		"movq %r13, 32(%rsp)\n\t"
+		"movq %r14, 40(%rsp)\n\t"
+		"movq %r15, 48(%rsp)\n\t"
+		"movq 72(%rsp), %rax\n\t"
+		"movq %rax, 56(%rsp)\n\t"
+		"movq %rsp, %rdx\n\t"
+		"call sampler_take\n\t"
+		"addq $72, %rsp\n\t"
+		".cfi_adjust_cfa_offset -72\n\t"
 		"ret");
 }
 
@@ -64,10 +75,14 @@ static void find_bounds(struct walk *w)
 	}
 }
 
-void walk_begin(struct walk *w)
+void walk_begin(struct walk *w, const uint64_t *regs)
 {
+	memcpy(w->regs, regs, sizeof(w->regs));
 	w->exact = false;
 	w->in_module = false;
+	w->module = w->modules;
+	for (size_t i = 0; i < ARRAY_SIZE(w->modules); i++)
+		w->modules[i].start = w->modules[i].end = 0;
 	find_bounds(w);
 }
 
@@ -158,6 +173,26 @@ static enum walk_status step_plain(struct walk *w, const struct cfi_row *row)
 	    !restore(w, WALK_R15, row->r15, cfa, false) ||
 	    !restore(w, WALK_RBP, row->rbp, cfa, false))
 		return WALK_BROKEN;
+	return arrive(w, cfa, pc);
+}
+
+enum walk_status walk_step_common(struct walk *w, bool from_rbp, int32_t cfa_offset, uint64_t saved)
+{
+	static const uint8_t regs[] = {WALK_RBX, WALK_RBP, WALK_R12, WALK_R13, WALK_R14, WALK_R15};
+	uint64_t cfa = w->regs[from_rbp ? WALK_RBP : WALK_RSP] + (uint64_t)(int64_t)cfa_offset;
+	uint64_t pc;
+
+	if (!read_word(w, cfa - sizeof(pc), &pc))
+		return WALK_BROKEN;
+	while (saved) {
+		unsigned i = (unsigned)__builtin_ctzll(saved) / WALK_SAVED_BITS;
+		unsigned at = i * WALK_SAVED_BITS;
+		uint64_t words = saved >> at & ((1 << WALK_SAVED_BITS) - 1);
+
+		if (!read_word(w, cfa - words * sizeof(pc), &w->regs[regs[i]]))
+			return WALK_BROKEN;
+		saved &= ~0ULL << (at + WALK_SAVED_BITS);
+	}
 	return arrive(w, cfa, pc);
 }
 

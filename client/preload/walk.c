@@ -33,7 +33,7 @@ extern const char __ehdr_start[] __attribute__((visibility("hidden")));
  * cfa_offset/8 12, cfa_add/8 7, cfa_deref 1, from_rbp 6.
  */
 #define PACK_REGS_AT	   7
-#define PACK_REG_BITS	   5
+#define PACK_REG_BITS	   WALK_SAVED_BITS
 #define PACK_REST_AT	   (PACK_REGS_AT + 6 * PACK_REG_BITS)
 #define PACK_REST(row, at) ((row) >> (PACK_REST_AT + (at)))
 
@@ -145,9 +145,9 @@ static FAST_COLD enum walk_status step_parsed(struct walk *w, uint64_t pc)
 	struct cfi_module cfi;
 	struct cfi_row row;
 
-	if (modules_cfi(pc, &cfi) < 0 || cfi_find_row(&cfi, pc - w->module.bias, &row) < 0)
+	if (modules_cfi(pc, &cfi) < 0 || cfi_find_row(&cfi, pc - w->module->bias, &row) < 0)
 		return walk_step_frame_pointer(w);
-	remember_row(&w->module, pc, &row);
+	remember_row(w->module, pc, &row);
 	return walk_step(w, &row);
 }
 
@@ -159,6 +159,17 @@ static __attribute__((noinline)) enum walk_status step_cached(struct walk *w, ui
 	return walk_step(w, &row);
 }
 
+/* Without a row in between, where the packed one says it all in few words. */
+static enum walk_status step_known(struct walk *w, uint64_t packed)
+{
+	unsigned cfa_reg = packed >> 3 & 15;
+
+	if (unlikely((packed & 7) != CFI_ROW_OFFSET || (cfa_reg != CFI_RSP && cfa_reg != CFI_RBP)))
+		return step_cached(w, packed);
+	return walk_step_common(w, cfa_reg == CFI_RBP, unpack_signed(PACK_REST(packed, 0), 22),
+				packed >> PACK_REGS_AT & ((1ULL << 6 * PACK_REG_BITS) - 1));
+}
+
 static enum walk_status step(struct walk *w, uint64_t pc)
 {
 	const struct walk_cached_row *entry = cache_entry(pc);
@@ -167,9 +178,9 @@ static enum walk_status step(struct walk *w, uint64_t pc)
 
 	if (!w->in_module)
 		return walk_step_frame_pointer(w);
-	if (unlikely(key != (pc ^ w->module.tag ^ weight_mix(packed))))
+	if (unlikely(key != (pc ^ w->module->tag ^ weight_mix(packed))))
 		return step_parsed(w, pc);
-	return step_cached(w, packed);
+	return step_known(w, packed);
 }
 
 /* The address to look up: inside the call instruction, for a return address. */
@@ -178,11 +189,23 @@ static uint64_t lookup_pc(const struct walk *w)
 	return w->regs[WALK_PC] - !w->exact;
 }
 
+static bool holds(const struct module *module, uint64_t pc)
+{
+	return pc - module->start < module->end - module->start;
+}
+
+/* Code of both is on the walked stack, so neither is unloaded meanwhile. */
 static void find_module(struct walk *w, uint64_t pc)
 {
-	if (w->in_module && pc - w->module.start < w->module.end - w->module.start)
+	struct module *other = &w->modules[w->module == w->modules];
+
+	if (holds(w->module, pc)) {
+		w->in_module = true;
 		return;
-	w->in_module = modules_find(pc, &w->module);
+	}
+	w->in_module = holds(other, pc) || modules_find(pc, other);
+	if (w->in_module)
+		w->module = other;
 }
 
 /* As a frame of the table. Its reader subtracts one, so an interrupted
@@ -191,12 +214,13 @@ static uint64_t frame_of(const struct walk *w)
 {
 	uint64_t pc = w->regs[WALK_PC] + w->exact;
 
-	if (!w->in_module || w->module.index == HEAP_NO_MODULE)
+	if (!w->in_module || w->module->index == HEAP_NO_MODULE)
 		return HEAP_FRAME(HEAP_NO_MODULE, pc);
-	return HEAP_FRAME(w->module.index, pc - w->module.bias);
+	return HEAP_FRAME(w->module->index, pc - w->module->bias);
 }
 
-void walk_stack(uint64_t *ret_frames, uint32_t capacity, struct walk_summary *ret_summary)
+void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
+		struct walk_summary *ret_summary)
 {
 	enum walk_status status = WALK_STEPPED;
 	uint64_t hash = 0;
@@ -204,13 +228,12 @@ void walk_stack(uint64_t *ret_frames, uint32_t capacity, struct walk_summary *re
 	struct walk w;
 	uint8_t flags = 0;
 
-	walk_capture(w.regs);
-	walk_begin(&w);
+	walk_begin(&w, regs);
 	while (status == WALK_STEPPED) {
 		uint64_t pc = lookup_pc(&w);
 
 		find_module(&w, pc);
-		if (!w.in_module || w.module.start != (uint64_t)__ehdr_start) {
+		if (!w.in_module || w.module->start != (uint64_t)__ehdr_start) {
 			uint64_t frame = frame_of(&w);
 
 			if (n == PROFD_MAX_FRAMES) {

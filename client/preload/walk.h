@@ -25,10 +25,12 @@ struct walk_summary {
 
 /*
  * Walks from the caller of the interposed function outwards: frames of this
- * library are left out. The first @capacity frames (HEAP_FRAME) go to
- * @ret_frames, which may be NULL if that is 0; the summary tells of all.
+ * library are left out. It begins where @regs are of (enum walk_reg), in a frame
+ * that still exists. The first @capacity frames (HEAP_FRAME) go to @ret_frames,
+ * which may be NULL if that is 0; the summary tells of all.
  */
-void walk_stack(uint64_t *ret_frames, uint32_t capacity, struct walk_summary *ret_summary);
+void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
+		struct walk_summary *ret_summary);
 
 /* ---- between walk.c and walk-MACHINE.c */
 
@@ -56,13 +58,19 @@ struct walk {
 	bool bounded;	/* top is the thread's; else a guess for one step */
 	bool exact;	/* the pc is an instruction, not a return address */
 	bool in_module; /* module holds the pc */
-	struct module module;
+	struct module *module;
+	struct module modules[2]; /* calls go back and forth between modules */
 };
 
-/* Stores the registers as the caller has them, right behind the call. */
-void walk_capture(uint64_t *ret_regs);
-void walk_begin(struct walk *w); /* at the registers captured */
+void walk_begin(struct walk *w, const uint64_t *regs);
 
 /* To the caller, by @row; or where there is no call-frame information. */
 enum walk_status walk_step(struct walk *w, const struct cfi_row *row);
+
+/* The same for most rows: the CFA is so far from rsp or rbp, and @saved has six
+ * fields of WALK_SAVED_BITS: how many words below the CFA rbx, rbp, and r12 to r15
+ * were saved; 0: they were not. */
+#define WALK_SAVED_BITS 5
+enum walk_status walk_step_common(struct walk *w, bool from_rbp, int32_t cfa_offset,
+				  uint64_t saved);
 enum walk_status walk_step_frame_pointer(struct walk *w);

@@ -68,14 +68,6 @@ uint64_t weight_random(uint64_t *state)
 	return x * 0x2545f4914f6cdd1dULL;
 }
 
-/* The finalizer of splitmix64: every bit of the result depends on every bit of @x. */
-uint64_t weight_mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-	return x ^ x >> 31;
-}
-
 uint64_t weight_draw(uint64_t *state, uint64_t rate_bytes)
 {
 	double uniform, interval;

@@ -16,7 +16,14 @@ double weight_log(double x);
 
 /* The next number of a generator with the state *@state, which is never 0. */
 uint64_t weight_random(uint64_t *state);
-uint64_t weight_mix(uint64_t x);
+
+/* The finalizer of splitmix64: every bit of the result depends on every bit of @x. */
+static inline uint64_t weight_mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
 
 /* Bytes until the next sample, rounded up, so that an allocation is sampled if
  * and only if its size reaches it. 0 if @rate_bytes <= 1: sample everything. */

@@ -21,7 +21,8 @@ struct session session;
 static __thread uint64_t walked[4];
 static __thread uint16_t n_walked;
 
-void walk_stack(uint64_t *ret_frames, uint32_t capacity, struct walk_summary *ret_summary)
+void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
+		struct walk_summary *ret_summary)
 {
 	uint64_t hash = 1;
 
@@ -77,7 +78,7 @@ static uint32_t intern(uint64_t a, uint64_t b)
 	walked[0] = a;
 	walked[1] = b;
 	n_walked = 2;
-	return intern_stack();
+	return intern_stack(NULL);
 }
 
 static void test_stack_is_kept_once(void **state)
