@@ -176,22 +176,24 @@ static enum walk_status step_plain(struct walk *w, const struct cfi_row *row)
 	return arrive(w, cfa, pc);
 }
 
+/* All words lie below the CFA, and so below the end of the stack: it is enough that
+ * none lies below the frame. */
 enum walk_status walk_step_common(struct walk *w, bool from_rbp, int32_t cfa_offset, uint64_t saved)
 {
 	static const uint8_t regs[] = {WALK_RBX, WALK_RBP, WALK_R12, WALK_R13, WALK_R14, WALK_R15};
 	uint64_t cfa = w->regs[from_rbp ? WALK_RBP : WALK_RSP] + (uint64_t)(int64_t)cfa_offset;
-	uint64_t pc;
+	uint64_t sp = w->regs[WALK_RSP], pc;
 
 	if (!read_word(w, cfa - sizeof(pc), &pc))
 		return WALK_BROKEN;
-	while (saved) {
-		unsigned i = (unsigned)__builtin_ctzll(saved) / WALK_SAVED_BITS;
-		unsigned at = i * WALK_SAVED_BITS;
-		uint64_t words = saved >> at & ((1 << WALK_SAVED_BITS) - 1);
+	for (const uint8_t *reg = regs; saved; reg++, saved >>= WALK_SAVED_BITS) {
+		uint64_t words = saved & ((1 << WALK_SAVED_BITS) - 1);
 
-		if (!read_word(w, cfa - words * sizeof(pc), &w->regs[regs[i]]))
+		if (words == 0)
+			continue;
+		if (words * sizeof(pc) > cfa - sp)
 			return WALK_BROKEN;
-		saved &= ~0ULL << (at + WALK_SAVED_BITS);
+		memcpy(&w->regs[*reg], (const void *)(cfa - words * sizeof(pc)), sizeof(pc));
 	}
 	return arrive(w, cfa, pc);
 }
