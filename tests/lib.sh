@@ -103,6 +103,7 @@ stop_profd()
 target_prefix=()
 target()
 {
+	rm -f "$T/target.log" # what another one said is not this one's
 	"${target_prefix[@]}" env LD_PRELOAD="$client" "$@" >"$T/target.log" 2>&1 &
 	target_pid=$!
 	own_pids+=("$target_pid")

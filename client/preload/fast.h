@@ -68,18 +68,17 @@ static inline bool fast_maybe_sampled(const void *p)
 	return unlikely(found);
 }
 
-/* True: the allocation is not a sample, and has been counted. The countdown is
- * subtracted from in place, and what an expired one lost is given back. A signal
- * handler in between finds one that is far from expiring, and does no harm. */
+/* True: the allocation is not a sample, and has been counted. The difference is the
+ * comparison. What has expired is not stored: a signal handler that leaves by
+ * siglongjmp must not leave a countdown behind that has gone below 0. */
 static inline bool fast_skip(uint64_t size)
 {
+	uint64_t left = fast_thread.countdown;
 	bool expired;
 
-	__asm__ volatile("subq %2, %0"
-			 : "+m"(fast_thread.countdown), "=@ccbe"(expired)
-			 : "r"(size));
-	if (likely(!expired))
-		return true;
-	fast_thread.countdown += size;
-	return false;
+	__asm__("subq %2, %0" : "+r"(left), "=@ccbe"(expired) : "r"(size));
+	if (unlikely(expired))
+		return false;
+	fast_thread.countdown = left;
+	return true;
 }

@@ -9,11 +9,17 @@
  * is about to do what only a process of one thread may do, or what one thread
  * does for itself alone, the thread ends before (aside.c).
  *
- * In a fork's child it is started again only if no
- * thread but this and the forking one existed: another could have held a lock
- * of the C library or the loader at that moment, which then stays locked in the
- * child, and starting a thread would wait for it. Such a child samples without
- * answering requests.
+ * It is started before main, in a program of one thread, too. Later there is no safe
+ * moment: a system call that the program does not make itself may be what its filter
+ * kills for, and starting a thread takes locks of the loader and the allocator, which
+ * any interposed function may be called under. And nobody else can answer for a
+ * program that sleeps: a signal would end its wait early, and the allocator of a
+ * process of one thread takes no locks that could keep another one out.
+ *
+ * In a fork's child it is started again only if no thread but this and the forking
+ * one existed: another could have held a lock of the C library or the loader at that
+ * moment, which then stays locked in the child, and starting a thread would wait for
+ * it. Such a child samples without answering requests.
  */
 #include "client/preload/service.h"
 
