@@ -83,6 +83,11 @@ int pprof_find_type(const struct pprof *p, const char *name, size_t *ret_i);
 int64_t pprof_time_ns(const struct pprof *p);
 int64_t pprof_duration_ns(const struct pprof *p);
 int64_t pprof_period(const struct pprof *p);
+/* What the period counts; "" and "" if the profile does not say. */
+void pprof_period_type(const struct pprof *p, const char **ret_type, const char **ret_unit);
+/* The same sample types in the same order, and the same period type: such may be
+ * merged and subtracted. */
+bool pprof_same_kind(const struct pprof *a, const struct pprof *b);
 size_t pprof_n_comments(const struct pprof *p);
 const char *pprof_comment(const struct pprof *p, size_t i);
 size_t pprof_n_mappings(const struct pprof *p); /* ids are 1..n */

@@ -69,6 +69,29 @@ int64_t pprof_period(const struct pprof *p)
 	return p->period;
 }
 
+void pprof_period_type(const struct pprof *p, const char **ret_type, const char **ret_unit)
+{
+	*ret_type = p->has_period_type ? string(p, p->period_type.type) : "";
+	*ret_unit = p->has_period_type ? string(p, p->period_type.unit) : "";
+}
+
+bool pprof_same_kind(const struct pprof *a, const struct pprof *b)
+{
+	const char *type_a, *unit_a, *type_b, *unit_b;
+
+	pprof_period_type(a, &type_a, &unit_a);
+	pprof_period_type(b, &type_b, &unit_b);
+	if (strcmp(type_a, type_b) != 0 || strcmp(unit_a, unit_b) != 0 || a->types.n != b->types.n)
+		return false;
+	for (size_t i = 0; i < a->types.n; i++) {
+		pprof_sample_type(a, i, &type_a, &unit_a);
+		pprof_sample_type(b, i, &type_b, &unit_b);
+		if (strcmp(type_a, type_b) != 0 || strcmp(unit_a, unit_b) != 0)
+			return false;
+	}
+	return true;
+}
+
 const char *pprof_drop_frames(const struct pprof *p)
 {
 	return string(p, p->drop_frames);

@@ -115,20 +115,39 @@ static int read_profile(const char *path, struct pprof **ret_profile)
 	return r;
 }
 
-static void report_type(const struct top *t)
+/* "inuse_objects, inuse_space", malloc'd; NULL: out of memory. */
+static char *list_types(const struct pprof *p)
 {
-	_cleanup_free_ char *list = NULL;
+	char *list = NULL;
 	size_t size = 0;
 	FILE *stream = open_memstream(&list, &size);
 
-	for (size_t i = 0; stream && i < pprof_n_sample_types(t->profile); i++) {
+	for (size_t i = 0; stream && i < pprof_n_sample_types(p); i++) {
 		const char *type, *unit;
 
-		pprof_sample_type(t->profile, i, &type, &unit);
+		pprof_sample_type(p, i, &type, &unit);
 		fprintf(stream, "%s%s", i > 0 ? ", " : "", type);
 	}
 	if (stream && fclose(stream) == 0)
-		output_error("--type: %s has no \"%s\": it has %s", t->file, t->type_name, list);
+		return list;
+	free(list);
+	return NULL;
+}
+
+static void report_type(const struct top *t)
+{
+	_cleanup_free_ char *list = list_types(t->profile);
+
+	output_error("--type: %s has no \"%s\": it has %s", t->file, t->type_name,
+		     list ?: "others");
+}
+
+static void report_kinds(const struct top *t)
+{
+	_cleanup_free_ char *list = list_types(t->profile), *base_list = list_types(t->base);
+
+	output_error("%s: has %s, %s has %s: give two profiles of one kind and event", t->base_file,
+		     base_list ?: "other values", t->file, list ?: "others");
 }
 
 /* Sums the profile up. Returns an exit code, or -1: go on. */
@@ -147,11 +166,12 @@ static int sum(struct top *t)
 		return PROFCTL_FAILED;
 	}
 	pprof_sample_type(t->profile, type, &t->type, &t->unit);
+	if (t->base && !pprof_same_kind(t->profile, t->base)) {
+		report_kinds(t);
+		return PROFCTL_FAILED;
+	}
 	r = pprof_top_new(t->profile, t->base, type, &t->top);
-	if (r == -ENOENT)
-		output_error("%s: has no %s in %s, as %s has: give two profiles of one kind",
-			     t->base_file, t->type, t->unit, t->file);
-	else if (r < 0)
+	if (r < 0)
 		output_error("%s: %s", t->file, strerror(-r));
 	return r < 0 ? PROFCTL_FAILED : -1;
 }

@@ -278,8 +278,8 @@ static void test_base_of_another_kind(void **state)
 	free(bytes);
 	top(h, "--base=bad", "a", NULL);
 	assert_int_equal(h->code, 1);
-	assert_string_equal(h->err, "profctl: bad: has no inuse_space in bytes, as a has: give two "
-				    "profiles of one kind\n");
+	assert_string_equal(h->err, "profctl: bad: has cpu, a has inuse_objects, inuse_space: give "
+				    "two profiles of one kind and event\n");
 	/* One without samples is a profile all the same. */
 	top(h, "bad", NULL);
 	assert_int_equal(h->code, 0);
