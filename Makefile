@@ -25,9 +25,10 @@ profctl_c := args command connect deliver expand list main output private run ru
 	series signals snapshot status table top units
 daemon_c := config engine engine_clients engine_cpu main \
 	keeper/keeper keeper/open \
-	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/module \
-	proc/memory proc/module-file proc/opening proc/pids proc/process proc/records \
-	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-open \
+	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/memory \
+	proc/module proc/module-file proc/opening proc/pids proc/process proc/records \
+	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
+	cpu/tracepoint \
 	heap/client heap/read heap/refused heap/trim \
 	stack/remote stack/row_cache stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
@@ -38,7 +39,8 @@ daemon_c := config engine engine_clients engine_cpu main \
 	scribe/worker \
 	store/store \
 	control/access control/comments control/dump control/ended control/last control/list \
-	control/others control/passive control/peer control/report control/series control/server control/verbs
+	control/losses control/others control/passive control/peer control/report control/series \
+	control/server control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files

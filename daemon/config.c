@@ -130,6 +130,8 @@ int config_set(struct config *c, const char *name, const char *value, const char
 		return set_bytes(&c->limits.max_bytes, value);
 	if (strcmp(name, "keep-free") == 0)
 		return set_bytes(&c->limits.min_free_bytes, value);
+	if (strcmp(name, "ring") == 0)
+		return set_bytes(&c->ring_bytes, value);
 	*ret_form = number;
 	if (strcmp(name, "keep-files") == 0)
 		return set_number(&c->limits.max_files, value, UINT32_MAX);

@@ -15,8 +15,9 @@ struct config {
 	char *state_dir, *runtime_dir;
 	char *event; /* NULL: cycles, else cpu-clock */
 	unsigned frequency_hz;
-	uint64_t rotate_ns; /* 0: only on request */
-	bool rotate_trim;   /* trim before the rotation's heap dumps too */
+	uint64_t ring_bytes; /* of each CPU; 0: the sampler's default */
+	uint64_t rotate_ns;  /* 0: only on request */
+	bool rotate_trim;    /* trim before the rotation's heap dumps too */
 	struct store_limits limits;
 
 	/* command line only */

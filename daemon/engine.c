@@ -154,7 +154,8 @@ static int make_rooms(struct engine *e)
 	e->cut = module_get_note(c->modules, "[truncated]");
 	e->broken = module_get_note(c->modules, "[broken stack]");
 	e->unknown = module_get_note(c->modules, "[unknown process]");
-	return e->kernel && e->cut && e->broken && e->unknown ? 0 : -ENOMEM;
+	e->missing = module_get_note(c->modules, "[lost]");
+	return e->kernel && e->cut && e->broken && e->unknown && e->missing ? 0 : -ENOMEM;
 }
 
 static int open_store(struct engine *e, char *why, size_t why_size)
@@ -191,7 +192,7 @@ static int open_socket(struct engine *e, char *why, size_t why_size)
 /* CPU sampling is worth having, not worth failing for: heaps work without. */
 static void start_machine(struct engine *e)
 {
-	static char why[256];
+	static char why[512];
 
 	if (engine_start_cpu(e, 0, why, sizeof(why)) < 0)
 		e->ctx.no_sampler = why;
@@ -264,7 +265,7 @@ void engine_free(struct engine *e)
 	scribe_free(e->ctx.scribe);
 	last_files_free(&e->ctx);
 	ended_free(&e->ctx);
-	sd_event_source_disable_unref(e->drain_timer);
+	engine_stop_cpu(e);
 	sd_event_source_disable_unref(e->retain_timer);
 	sd_event_source_disable_unref(e->quit_timer);
 	windows_free(e->ctx.windows);
@@ -282,12 +283,17 @@ void engine_describe(const struct engine *e, char *ret, size_t size)
 {
 	const struct sampler *s = e->ctx.sampler;
 
-	if (!s)
+	char rate[32] = "";
+
+	if (!s) {
 		snprintf(ret, size, "heap only: %s", e->ctx.no_sampler ?: "nothing is watched yet");
-	else
-		snprintf(ret, size, "%s at %u Hz%s%s, %zu clients", sampler_event(s),
-			 sampler_frequency(s), *sampler_event_note(s) ? ": " : "",
-			 sampler_event_note(s), heap_clients_count(e->ctx.clients));
+		return;
+	}
+	if (sampler_frequency(s))
+		snprintf(rate, sizeof(rate), " at %u Hz", sampler_frequency(s));
+	snprintf(ret, size, "%s%s%s%s, %zu clients", sampler_event(s), rate,
+		 *sampler_event_note(s) ? ": " : "", sampler_event_note(s),
+		 heap_clients_count(e->ctx.clients));
 }
 
 int engine_run(struct engine *e)

@@ -21,18 +21,23 @@ struct engine {
 	uint64_t scanned_mono_ns; /* 0: never */
 	sd_event_source *quit_timer;
 	uint64_t quit_by_mono_ns;
-	uint64_t lost; /* records lost by the last drain's end */
+	uint64_t lost; /* records of processes lost by the last drain's end */
+	sd_event_source **rings;
+	size_t n_rings;
+	uint64_t samples_seen, samples_wanted; /* tree_only: all, and the tree's */
+	double lost_share;		       /* of one sample: what rounding has left over */
 
 	/* frames of the sample being joined */
 	struct frame frames[2 * PROFD_MAX_FRAMES + 1];
 	struct module *kernel;
-	struct module *cut, *broken, *unknown; /* notes: what a frame stands in for */
+	struct module *cut, *broken, *unknown, *missing; /* notes: what a frame stands in for */
 };
 
 /* engine_cpu.c: CPU sampling, for the machine (@pid 0) or for a tree. */
 int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size);
 int engine_watch_tree(struct engine *e, pid_t pid, char *why, size_t why_size);
 void engine_drain(struct engine *e);
+void engine_stop_cpu(struct engine *e); /* nothing is drained any more */
 
 /* engine_clients.c */
 int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd);

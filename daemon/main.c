@@ -25,8 +25,10 @@ static const char help[] =
 	"  --state-dir DIR      where profiles are kept (default /var/lib/profd)\n"
 	"  --runtime-dir DIR    where the socket is (default /run/profd)\n"
 	"  --frequency HZ       CPU samples a second and CPU (default 99)\n"
-	"  --event EVENT        what to sample, as libpfm4 names it (default cycles,\n"
-	"                       or cpu-clock where there is no hardware counter)\n"
+	"  --event EVENT        what to sample, as libpfm4 names it, or a tracepoint\n"
+	"                       (default cycles, or cpu-clock where there is no hardware\n"
+	"                       counter)\n"
+	"  --ring BYTES         of samples that each CPU may have waiting (default 2M)\n"
 	"  --rotate DURATION    write all profiles so often (default 60s; 0: on request only)\n"
 	"  --foreground         does nothing: profd always stays in the foreground\n"
 	"  --version, --help\n"
@@ -49,6 +51,7 @@ static const struct option options[] = {
 	{"runtime-dir", required_argument, NULL, OPT_SETTING},
 	{"frequency", required_argument, NULL, OPT_SETTING},
 	{"event", required_argument, NULL, OPT_SETTING},
+	{"ring", required_argument, NULL, OPT_SETTING},
 	{"rotate", required_argument, NULL, OPT_SETTING},
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
 	{"private", no_argument, NULL, OPT_PRIVATE},
@@ -134,7 +137,7 @@ static int read_options(struct config *c, int argc, char **argv)
 
 static void tell_ready(struct config *c, const struct engine *engine)
 {
-	char line[320];
+	char line[600];
 
 	engine_describe(engine, line, sizeof(line));
 	sd_notifyf(0, "READY=1\nSTATUS=%s", line);
@@ -149,7 +152,7 @@ static void tell_ready(struct config *c, const struct engine *engine)
 static int run(struct config *c)
 {
 	struct engine *engine = NULL;
-	char why[320];
+	char why[600];
 	int r = engine_new(c, &engine, why, sizeof(why));
 
 	if (r < 0) {

@@ -19,7 +19,9 @@ const char run_options_help[] =
 	"                 --heap, every process that COMMAND started gets its file\n"
 	"  --every D      also every D while it runs (500ms 30s 5m 2h)\n"
 	"  -F HZ          CPU samples a second; 99 by default\n"
-	"  --event E      what CPU samples count, as libpfm4 names it; cycles by default\n"
+	"  -e, --event E  what CPU samples count: cycles (the default), cpu-clock, page-faults,\n"
+	"                 context-switches, sched:sched_switch .. as libpfm4 names it; with\n"
+	"                 :period=N every Nth, else -F of them a second\n"
 	"  --rate BYTES   mean bytes between heap samples; 524288 by default\n"
 	"\n"
 	"Example: profctl run --heap heap.pb.gz -- ./server --port 8080\n";
@@ -31,7 +33,6 @@ enum {
 	OPTION_CPU,
 	OPTION_HEAP,
 	OPTION_EVERY,
-	OPTION_EVENT,
 	OPTION_RATE,
 };
 
@@ -41,7 +42,7 @@ static const struct option options[] = {
 	{"heap", required_argument, NULL, OPTION_HEAP},
 	{"every", required_argument, NULL, OPTION_EVERY},
 	{"frequency", required_argument, NULL, 'F'},
-	{"event", required_argument, NULL, OPTION_EVENT},
+	{"event", required_argument, NULL, 'e'},
 	{"rate", required_argument, NULL, OPTION_RATE},
 	ARGS_COMMON,
 };
@@ -60,7 +61,7 @@ static int take_option(const struct profctl *ctl, struct run_options *o, int val
 		return 0;
 	case OPTION_EVERY:
 		return args_duration(ctl, "--every", 0, &o->every_ns);
-	case OPTION_EVENT:
+	case 'e':
 		o->event = optarg;
 		return 0;
 	case OPTION_RATE:
@@ -114,7 +115,7 @@ int run_options_parse(struct profctl *ctl, int argc, char **argv, struct run_opt
 
 	args_start();
 	for (;;) {
-		value = args_next(ctl, argc, argv, "+:hF:", options);
+		value = args_next(ctl, argc, argv, "+:hF:e:", options);
 		if (value == ARGS_END)
 			break;
 		if (value < 0)

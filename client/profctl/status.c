@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "client/profctl/args.h"
 #include "client/profctl/connect.h"
@@ -39,16 +40,17 @@ static int show_counters(const Profd__State *state)
 
 static int show(const Profd__State *state)
 {
-	char uptime[DURATION_BYTES];
+	char uptime[DURATION_BYTES], rate[24] = "";
 	const char *note = state->event_note;
 	int r;
 
 	duration_format(state->uptime_ns, uptime, sizeof(uptime));
+	if (state->frequency_hz > 0) /* else a fixed period, which is in the name */
+		snprintf(rate, sizeof(rate), " at %" PRIu32 " Hz", state->frequency_hz);
 	output_line("profd %s, pid %" PRIu32 ", up %s", state->version, state->pid, uptime);
 	if (state->event[0] != '\0')
-		output_line("cpu       %s at %" PRIu32 " Hz%s%s%s", state->event,
-			    state->frequency_hz, note[0] != '\0' ? " (" : "", note,
-			    note[0] != '\0' ? ")" : "");
+		output_line("cpu       %s%s%s%s%s", state->event, rate, note[0] != '\0' ? " (" : "",
+			    note, note[0] != '\0' ? ")" : "");
 	else
 		output_line("cpu       off%s%s", note[0] != '\0' ? ": " : "", note);
 	output_line("profiles  %s", state->state_dir);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/control/losses.h"
 #include "profd/base.h"
 
 __attribute__((format(printf, 2, 3))) static void add(struct comments *c, const char *format, ...)
@@ -180,25 +181,43 @@ void comments_of_heap(struct comments *c, const struct heap_profile *profile,
 		    profile->header.rate_bytes);
 }
 
-void comments_of_cpu(struct comments *c, const struct control_context *ctx,
-		     const struct window_span *span, const char *note)
+/* Those of the span; the totals too where they are more. */
+static void add_losses(struct comments *c, const struct control_context *ctx,
+		       const struct window_span *span)
 {
-	struct sampler_stats s;
+	struct window_moment now;
 
-	if (note)
-		add(c, "%s", note);
-	sampler_stats(ctx->sampler, &s);
-	add(c, "event %s at %u Hz", sampler_event(ctx->sampler), sampler_frequency(ctx->sampler));
-	if (*sampler_event_note(ctx->sampler))
-		add(c, "%s", sampler_event_note(ctx->sampler));
-	if (s.lost)
-		add(c, "%" PRIu64 " records lost by the kernel since profd started", s.lost);
-	if (s.throttled)
-		add(c, "%" PRIu64 " times throttled by the kernel since profd started",
-		    s.throttled);
+	losses_moment(ctx, &now);
+	for (int i = 0; i < LOSS_N; i++) {
+		const char *what = loss_info(i)->comment;
+
+		if (span->counters[i] == 0 || !what)
+			continue;
+		if (span->counters[i] == now.counters[i])
+			add(c, "%" PRIu64 " %s", span->counters[i], what);
+		else
+			add(c, "%" PRIu64 " %s (%" PRIu64 " since profd started)",
+			    span->counters[i], what, now.counters[i]);
+	}
 	if (aggregate_refused(span->samples))
 		add(c, "%" PRIu64 " samples lost: too many different stacks",
 		    aggregate_refused(span->samples));
+}
+
+void comments_of_cpu(struct comments *c, const struct control_context *ctx,
+		     const struct window_span *span, const char *note)
+{
+	const struct sampler *s = ctx->sampler;
+
+	if (note)
+		add(c, "%s", note);
+	if (sampler_frequency(s))
+		add(c, "event %s at %u Hz", sampler_event(s), sampler_frequency(s));
+	else
+		add(c, "event %s", sampler_event(s));
+	if (*sampler_event_note(s))
+		add(c, "%s", sampler_event_note(s));
+	add_losses(c, ctx, span);
 }
 
 void comments_done(struct comments *c)

@@ -275,10 +275,17 @@ static uint32_t main_module(struct control_context *ctx, const struct dump_filte
 static int freeze_cpu(struct dump *d, const struct window_span *span,
 		      const struct dump_filter *filter, struct frozen *ret)
 {
+	static const enum profile_type types[] = {
+		[SAMPLER_TIME] = PROFILE_CPU,
+		[SAMPLER_CYCLES] = PROFILE_CYCLES,
+		[SAMPLER_EVENTS] = PROFILE_EVENT,
+	};
+	const struct sampler *sampler = d->ctx->sampler;
 	struct comments comments = {0};
 	struct freeze how = {
-		.type = PROFILE_CPU,
-		.period = sampler_period_ns(d->ctx->sampler),
+		.type = types[sampler_measure(sampler)],
+		.event = sampler_event_type(sampler),
+		.period = sampler_period(sampler),
 		.time_unix_ns = span->start_unix_ns,
 		.duration_ns = span->duration_ns,
 		.only_pid = filter->pid,

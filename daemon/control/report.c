@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/control/losses.h"
 #include "daemon/heap/read.h"
 #include "profd/base.h"
 #include "proto/heap_table.h"
@@ -113,16 +114,18 @@ static void count_cpu(struct control_context *ctx, struct report_state *s)
 		[UNWIND_NO_CFI] = "stacks_no_unwind_information",
 		[UNWIND_BROKEN] = "stacks_broken",
 	};
+	struct window_moment now;
 	struct sampler_stats cpu;
 	struct unwind_stats unwind;
 
 	if (!ctx->sampler)
 		return;
 	sampler_stats(ctx->sampler, &cpu);
+	losses_moment(ctx, &now);
 	count(s, "cpu_samples", cpu.samples, "CPU samples taken");
-	count(s, "cpu_records_lost", cpu.lost, "records that the kernel had no room for");
-	count(s, "cpu_throttled", cpu.throttled, "times that the kernel slowed sampling down");
-	count(s, "cpu_records_malformed", cpu.malformed, "perf records that did not parse");
+	for (int i = 0; i < LOSS_STACKS; i++)
+		if (loss_info(i)->counter)
+			count(s, loss_info(i)->counter, now.counters[i], loss_info(i)->help);
 	count(s, "cpu_stacks_refused", windows_refused(ctx->windows),
 	      "samples dropped because a window was full");
 	unwinder_stats(ctx->unwinder, &unwind);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/control/losses.h"
 #include "profd/base.h"
 
 struct ticket {
@@ -209,16 +210,17 @@ static void step_heap(struct series *s)
  * of its own looks at the current window; from then on the series has its own. */
 static int step_span(struct series *s, struct window_span *ret_span, bool *ret_owned)
 {
-	int64_t now = control_unix_ns();
+	struct window_moment now;
 
 	s->ctx->drain(s->ctx->engine);
+	losses_moment(s->ctx, &now);
 	if (s->window || s->spec.rotation) {
 		*ret_owned = true;
-		return window_take(s->window ?: s->ctx->rotation, now, ret_span);
+		return window_take(s->window ?: s->ctx->rotation, &now, ret_span);
 	}
 	*ret_owned = false;
-	window_peek(s->ctx->rotation, now, ret_span);
-	return s->spec.count == 1 ? 0 : window_open(s->ctx->windows, now, &s->window);
+	window_peek(s->ctx->rotation, &now, ret_span);
+	return s->spec.count == 1 ? 0 : window_open(s->ctx->windows, &now, &s->window);
 }
 
 static void step_cpu(struct series *s)
@@ -276,9 +278,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct series *s = userdata;
 	bool measure = s->spec.cpu && s->spec.seconds_ns;
+	struct window_moment now;
 
 	if (measure && !s->window) {
-		if (window_open(s->ctx->windows, control_unix_ns(), &s->window) >= 0)
+		losses_moment(s->ctx, &now);
+		if (window_open(s->ctx->windows, &now, &s->window) >= 0)
 			return wait_until(s, control_mono_ns() + s->spec.seconds_ns);
 		measure = false;
 	}

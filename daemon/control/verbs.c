@@ -241,7 +241,7 @@ static void verb_attach(struct peer *p, const Profd__Attach *q, int *fds, size_t
 
 static void verb_watch(struct peer *p, const Profd__Watch *q)
 {
-	char why[256];
+	char why[512];
 
 	if (!p->ctx->private || !p->access.all) {
 		peer_error(p, EPERM, "watch: only a private profd does this");

@@ -25,7 +25,6 @@ struct sample_head {
 	uint32_t pid, tid;
 	uint64_t time_ns;
 	uint32_t cpu, reserved;
-	uint64_t period;
 };
 
 struct mmap2_head {
@@ -51,7 +50,7 @@ struct task_head {
 };
 
 static_assert(sizeof(struct trailer) == 24, "kernel's format");
-static_assert(sizeof(struct sample_head) == 40, "kernel's format");
+static_assert(sizeof(struct sample_head) == 32, "kernel's format");
 static_assert(sizeof(struct mmap2_head) == 64, "kernel's format");
 static_assert(sizeof(struct task_head) == 24, "kernel's format");
 static_assert(__builtin_popcountll(RECORD_REGS_USER) == RECORD_REGS_N, "registers");
@@ -147,15 +146,15 @@ static int take_user(struct reader *r, struct sampler_sample *s)
 	return 0;
 }
 
-static int parse_sample(struct reader *r, struct record *ret)
+static int parse_sample(struct reader *r, uint64_t fixed_period, struct record *ret)
 {
 	struct sampler_sample *s = &ret->sample;
 	const uint64_t *chain;
 	struct sample_head head;
 	const void *p = take(r, sizeof(head));
-	uint64_t n;
+	uint64_t n, period = fixed_period;
 
-	if (!p || !take_u64(r, &n))
+	if (!p || (fixed_period == 0 && !take_u64(r, &period)) || !take_u64(r, &n))
 		return -EBADMSG;
 	memcpy(&head, p, sizeof(head));
 	chain = take_array(r, n);
@@ -166,7 +165,7 @@ static int parse_sample(struct reader *r, struct record *ret)
 		.pid = (pid_t)head.pid,
 		.tid = (pid_t)head.tid,
 		.cpu = head.cpu,
-		.period = head.period,
+		.period = period,
 	};
 	take_kernel_frames(chain, n, s);
 	ret->time_ns = head.time_ns;
@@ -276,7 +275,7 @@ static int parse_body(struct reader *r, uint16_t misc, struct record *ret)
 	}
 }
 
-int record_parse(const uint8_t *bytes, size_t n, struct record *ret_record)
+int record_parse(const uint8_t *bytes, size_t n, uint64_t fixed_period, struct record *ret_record)
 {
 	struct perf_event_header header;
 	struct record record = {0};
@@ -292,7 +291,7 @@ int record_parse(const uint8_t *bytes, size_t n, struct record *ret_record)
 	r = (struct reader){bytes + sizeof(header), n - sizeof(header)};
 	record.type = header.type;
 	if (header.type == PERF_RECORD_SAMPLE) {
-		rc = parse_sample(&r, &record);
+		rc = parse_sample(&r, fixed_period, &record);
 	} else {
 		if (r.left < sizeof(trailer))
 			return -EBADMSG;

@@ -1,7 +1,8 @@
 /*
- * Opening one event on every CPU, and taking less where more is refused. In the
+ * Opening the events of every CPU, and taking less where more is refused. In the
  * order in which it is tried:
  *
+ *   losses by event (Linux 6.0) -> by ring, as LOST records tell them
  *   the build-id in mapping records (Linux 5.12) -> device and inode
  *   kernel and user -> user only (kernel.perf_event_paranoid 2)
  *   `cycles` -> `cpu-clock`, if no event was asked for by name
@@ -17,7 +18,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "profd/base.h"
 
@@ -30,96 +30,28 @@
 #define DEFAULT_TREE_STACK_BYTES (32u << 10) /* one command: few processes, deep stacks */
 #define MAX_STACK_BYTES		 (63u << 10) /* a record's size has 16 bits */
 #define MIN_SAMPLES_IN_RING	 4
-#define MAX_CPUS		 4096
-
-void sampler_close(struct sampler *s)
-{
-	for (size_t i = 0; i < s->n_cpus; i++) {
-		ring_unmap(&s->cpus[i].ring);
-		close(s->cpus[i].fd);
-	}
-	free(s->cpus);
-	s->cpus = NULL;
-	s->n_cpus = 0;
-}
-
-/* The next "A-B" or "A" of a list like "0-3,5". */
-static bool next_range(const char **at, unsigned *ret_first, unsigned *ret_last)
-{
-	char *end;
-
-	*ret_first = (unsigned)strtoul(*at, &end, 10);
-	if (end == *at)
-		return false;
-	*ret_last = *end == '-' ? (unsigned)strtoul(end + 1, &end, 10) : *ret_first;
-	*at = *end == ',' ? end + 1 : end;
-	return *ret_first <= *ret_last && *ret_last < MAX_CPUS;
-}
-
-static void read_online_cpus(char *ret, size_t size)
-{
-	FILE *f = fopen("/sys/devices/system/cpu/online", "re");
-	bool read = f && fgets(ret, (int)size, f);
-
-	if (f)
-		fclose(f);
-	if (!read)
-		snprintf(ret, size, "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
-}
-
-static int open_cpu(struct keeper *keeper, const struct sampler_config *config, unsigned cpu,
-		    struct sampler *s)
-{
-	int fd = keeper_open_event(keeper, &s->event.attr, config->pid ? config->pid : -1, (int)cpu,
-				   0);
-	struct sampler_cpu *p;
-
-	if (fd == -ENODEV) /* has gone offline since the list was read */
-		return 0;
-	if (fd < 0)
-		return fd;
-	p = realloc(s->cpus, (s->n_cpus + 1) * sizeof(*p));
-	if (!p) {
-		close(fd);
-		return -ENOMEM;
-	}
-	s->cpus = p;
-	s->cpus[s->n_cpus++] = (struct sampler_cpu){.fd = fd};
-	return 0;
-}
-
-static int open_all(struct keeper *keeper, const struct sampler_config *config, struct sampler *s)
-{
-	char online[4096];
-	const char *at = online;
-	unsigned first, last;
-	int rc = 0;
-
-	read_online_cpus(online, sizeof(online));
-	while (rc == 0 && next_range(&at, &first, &last))
-		for (unsigned cpu = first; rc == 0 && cpu <= last; cpu++)
-			rc = open_cpu(keeper, config, cpu, s);
-	if (rc == 0 && s->n_cpus == 0)
-		rc = -ENODEV;
-	if (rc < 0)
-		sampler_close(s);
-	return rc;
-}
 
 /* Gives up, one by one, what an older kernel or a lesser right does not allow. */
-static int open_event(struct keeper *keeper, const struct sampler_config *config, struct sampler *s)
+static int open_events(struct sampler *s)
 {
 	struct perf_event_attr *a = &s->event.attr;
 
 	for (;;) {
-		int rc = open_all(keeper, config, s);
+		int rc;
 
-		if (rc == -EINVAL && a->build_id) {
-			a->build_id = 0;
-		} else if ((rc == -EACCES || rc == -EPERM) && !a->exclude_kernel && config->pid) {
+		a->read_format = PERF_FORMAT_TOTAL_TIME_ENABLED;
+		if (!s->no_lost)
+			a->read_format |= PERF_FORMAT_LOST;
+		rc = sampler_open_cpus(s);
+		if (rc == -EINVAL && !s->no_lost) {
+			s->no_lost = true;
+		} else if (rc == -EINVAL && !s->no_build_id) {
+			s->no_build_id = true;
+		} else if ((rc == -EACCES || rc == -EPERM) && !a->exclude_kernel && s->pid &&
+			   !s->event.in_kernel) {
 			a->exclude_kernel = 1;
 			a->exclude_callchain_kernel = 1;
-			a->build_id = 1;
+			s->no_lost = s->no_build_id = false;
 			s->restricted = true;
 		} else {
 			return rc;
@@ -137,7 +69,7 @@ static int map_all(struct sampler *s)
 
 		rc = 0;
 		while (rc == 0 && n < s->n_cpus) {
-			rc = ring_map(&s->cpus[n].ring, s->cpus[n].fd, s->ring_bytes);
+			rc = sampler_map_cpu(s, &s->cpus[n]);
 			n += rc == 0;
 		}
 		if (rc == 0 || s->ring_bytes <= page)
@@ -150,21 +82,20 @@ static int map_all(struct sampler *s)
 	}
 }
 
-/* One event, in the largest form that is granted. */
-static int open_and_map(struct keeper *keeper, const struct sampler_config *config,
-			struct sampler *s)
+/* The events, in the largest form that is granted. */
+static int open_and_map(const struct sampler_config *config, struct sampler *s)
 {
 	const struct event as_named = s->event;
-	bool tree = config->pid != 0;
 
 	for (;;) {
 		uint32_t room;
 		int rc;
 
 		s->event = as_named;
-		s->restricted = false;
-		event_set_sampling(&s->event, s->frequency_hz, s->stack_bytes, s->ring_bytes, tree);
-		rc = open_event(keeper, config, s);
+		s->restricted = s->no_lost = s->no_build_id = false;
+		event_set_sampling(&s->event, s->frequency_hz, s->stack_bytes, s->ring_bytes,
+				   s->pid != 0);
+		rc = open_events(s);
 		if (rc < 0)
 			return rc;
 		rc = map_all(s);
@@ -180,26 +111,70 @@ static int open_and_map(struct keeper *keeper, const struct sampler_config *conf
 	}
 }
 
-static void explain(struct keeper *keeper, const struct sampler_config *config, const char *event,
-		    int error, char *why, size_t size)
+/* @known: the name is that of an event, which this machine cannot count. */
+static void explain_absence(struct keeper *keeper, const char *event, bool known, char *why,
+			    size_t size)
 {
 	char available[256];
+
+	event_list_available(keeper, available, sizeof(available));
+	if (known)
+		snprintf(why, size,
+			 "event %s: this machine's kernel has no such counter; it has: %s", event,
+			 available);
+	else
+		snprintf(why, size, "event %s: no such event; this machine has: %s", event,
+			 available);
+}
+
+static void explain_name(struct keeper *keeper, const char *event, int error, char *why,
+			 size_t size)
+{
+	switch (-error) {
+	case EINVAL:
+		snprintf(why, size,
+			 "event %s: the period of a clock is its frequency: use :freq=HZ", event);
+		return;
+	case ENXIO:
+		snprintf(why, size,
+			 "event %s: tracepoints need tracefs: mount -t tracefs tracefs "
+			 "/sys/kernel/tracing",
+			 event);
+		return;
+	case EACCES:
+		snprintf(why, size,
+			 "event %s: /sys/kernel/tracing may not be read: tracepoints are root's",
+			 event);
+		return;
+	case ENAMETOOLONG:
+		snprintf(why, size, "event %.16s..: longer than the %d bytes of a name", event,
+			 EVENT_NAME_BYTES - 1);
+		return;
+	default:
+		explain_absence(keeper, event, false, why, size);
+	}
+}
+
+static void explain(const struct sampler *s, int error, char *why, size_t size)
+{
+	const char *event = s->event.name;
 
 	switch (-error) {
 	case EACCES:
 	case EPERM:
 		snprintf(why, size,
-			 "perf_event_open: permission denied: run as root, or set "
+			 "perf_event_open: %spermission denied: run as root, or set "
 			 "kernel.perf_event_paranoid to %s (a container's seccomp filter may "
 			 "forbid it, too)",
-			 config->pid ? "2 or less" : "0 or less");
+			 s->event.in_kernel ? "the event happens in the kernel: " : "",
+			 s->event.in_kernel ? (s->pid ? "1 or less" : "-1")
+			 : s->pid	    ? "2 or less"
+					    : "0 or less");
 		return;
 	case ENOENT:
 	case EOPNOTSUPP:
 	case ENODEV:
-		event_list_available(keeper, available, sizeof(available));
-		snprintf(why, size, "event %s: not known on this machine, which has: %s", event,
-			 available);
+		explain_absence(s->keeper, event, true, why, size);
 		return;
 	case EINVAL:
 		snprintf(why, size,
@@ -220,33 +195,32 @@ static void explain(struct keeper *keeper, const struct sampler_config *config, 
 		snprintf(why, size, "perf_event_open: this kernel was built without perf events");
 		return;
 	case ESRCH:
-		snprintf(why, size, "perf_event_open: no process %d", (int)config->pid);
+		snprintf(why, size, "perf_event_open: no process %d", (int)s->pid);
 		return;
 	default:
 		snprintf(why, size, "perf_event_open: event %s: %s", event, strerror(-error));
 	}
 }
 
-static int open_named(struct keeper *keeper, const struct sampler_config *config, const char *name,
-		      struct sampler *s, char *why, size_t why_size)
+static int open_named(const struct sampler_config *config, const char *name, struct sampler *s,
+		      char *why, size_t why_size)
 {
 	int rc = event_find(name, &s->event);
 
-	if (rc == -EINVAL) {
-		snprintf(why, why_size,
-			 "event %s: a fixed period says nothing about time: use :freq=HZ", name);
+	if (rc < 0) {
+		explain_name(s->keeper, name, rc, why, why_size);
 		return rc;
 	}
-	if (rc == 0) {
-		if (s->event.own_frequency_hz != 0)
-			s->frequency_hz = s->event.own_frequency_hz;
-		rc = s->frequency_hz > MAX_FREQUENCY_HZ ? -ERANGE : open_and_map(keeper, config, s);
-	}
-	if (rc == -ERANGE)
+	if (s->event.own_frequency_hz != 0)
+		s->frequency_hz = s->event.own_frequency_hz;
+	if (s->frequency_hz > MAX_FREQUENCY_HZ) {
 		snprintf(why, why_size, "%u samples a second: at most %d are supported",
 			 s->frequency_hz, MAX_FREQUENCY_HZ);
-	else if (rc < 0)
-		explain(keeper, config, name, rc, why, why_size);
+		return -ERANGE;
+	}
+	rc = open_and_map(config, s);
+	if (rc < 0)
+		explain(s, rc, why, why_size);
 	return rc;
 }
 
@@ -280,10 +254,11 @@ static bool is_absent(int error)
 
 static int enable_all(struct sampler *s)
 {
-	for (size_t i = 0; i < s->n_cpus; i++)
-		if (ioctl(s->cpus[i].fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
-			return -errno;
-	return 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->n_cpus; i++)
+		rc = sampler_enable_cpu(&s->cpus[i]);
+	return rc;
 }
 
 int sampler_open(struct keeper *keeper, const struct sampler_config *config, struct sampler *s,
@@ -292,23 +267,27 @@ int sampler_open(struct keeper *keeper, const struct sampler_config *config, str
 	const char *absent = "";
 	int rc;
 
+	s->keeper = keeper;
+	s->pid = config->pid;
+	s->online = config->online;
 	set_sizes(config, s);
-	rc = open_named(keeper, config, config->event ? config->event : "cycles", s, why, why_size);
+	rc = open_named(config, config->event ?: "cycles", s, why, why_size);
 	if (is_absent(rc) && !config->event) {
 		absent = "no hardware counter for cycles here";
 		set_sizes(config, s);
-		rc = open_named(keeper, config, "cpu-clock", s, why, why_size);
+		rc = open_named(config, "cpu-clock", s, why, why_size);
 	}
 	if (rc < 0)
 		return rc;
 	if (!config->pid) { /* a tree starts to be sampled by itself, at its exec */
 		rc = enable_all(s);
 		if (rc < 0) {
-			explain(keeper, config, s->event.name, rc, why, why_size);
+			explain(s, rc, why, why_size);
 			sampler_close(s);
 			return rc;
 		}
 	}
+	s->stats.exact = !s->no_lost;
 	snprintf(s->note, sizeof(s->note), "%s%s%s", absent, absent[0] && s->restricted ? "; " : "",
 		 s->restricted ? "user code only (kernel.perf_event_paranoid)" : "");
 	return 0;

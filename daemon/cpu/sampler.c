@@ -7,6 +7,13 @@
  * Nearly: an interrupt may slip a record in before one that took its time a
  * moment earlier. Such a record is taken to be as old as the one before it, so
  * that what comes out never goes back in time.
+ *
+ * Losses. The kernel counts, by event, the records that found no room, and tells
+ * whoever reads the event; it also leaves a record in the ring, once there is
+ * room again, with the number of all together. The counters are exact and are
+ * there at once, but reading one may interrupt another CPU. So they are read
+ * when something can have been lost: when a ring was found almost full, and
+ * when such a record has come.
  */
 #include "daemon/cpu/sampler.h"
 
@@ -17,6 +24,13 @@
 #include "daemon/cpu/record.h"
 #include "daemon/cpu/sampler-state.h"
 #include "profd/base.h"
+
+bool sampler_measures_time(const char *event)
+{
+	struct event e;
+
+	return !event || event_find(event, &e) < 0 || e.measure != SAMPLER_EVENTS;
+}
 
 int sampler_new(struct keeper *keeper, const struct sampler_config *config, struct sampler **ret_s,
 		char *why, size_t why_size)
@@ -59,12 +73,47 @@ const char *sampler_event_note(const struct sampler *s)
 
 unsigned sampler_frequency(const struct sampler *s)
 {
-	return s->frequency_hz;
+	return s->event.own_period != 0 ? 0 : s->frequency_hz;
 }
 
-int64_t sampler_period_ns(const struct sampler *s)
+enum sampler_measure sampler_measure(const struct sampler *s)
+{
+	return s->event.measure;
+}
+
+const char *sampler_event_type(const struct sampler *s)
+{
+	return s->event.type;
+}
+
+static int64_t sample_ns(const struct sampler *s)
 {
 	return (int64_t)(NSEC_PER_SEC / s->frequency_hz);
+}
+
+int64_t sampler_period(const struct sampler *s)
+{
+	return s->event.measure == SAMPLER_TIME ? sample_ns(s) : (int64_t)s->event.own_period;
+}
+
+static int64_t times(uint64_t n, uint64_t each)
+{
+	int64_t product;
+
+	return __builtin_mul_overflow(n, each, &product) ? INT64_MAX : product;
+}
+
+size_t sampler_values(const struct sampler *s, uint64_t n, uint64_t period,
+		      int64_t ret[SAMPLER_VALUES_MAX])
+{
+	size_t at = 0;
+
+	ret[at++] = times(n, 1);
+	if (s->event.measure != SAMPLER_TIME)
+		ret[at++] = times(n, period);
+	if (s->event.measure != SAMPLER_EVENTS)
+		ret[at++] = times(n, (uint64_t)sample_ns(s));
+	return at;
 }
 
 size_t sampler_ring_bytes(const struct sampler *s)
@@ -123,13 +172,24 @@ static struct sampler_cpu *oldest(struct sampler *s)
 	return found;
 }
 
+static void tell_lost(uint64_t n, uint64_t period, const struct sampler_handlers *handlers,
+		      void *userdata)
+{
+	if (n > 0 && handlers->on_lost)
+		handlers->on_lost(n, period, userdata);
+}
+
 /* Pid 0 is the idle task, or a task of another pid namespace; a negative one,
- * a task that has just ended. */
-static void handle_sample(struct sampler *s, struct sampler_sample *sample,
+ * a task that has just ended: its sample was taken, and is nobody's. */
+static void handle_sample(struct sampler *s, struct sampler_cpu *c, struct sampler_sample *sample,
 			  const struct sampler_handlers *handlers, void *userdata)
 {
-	if (sample->pid <= 0) {
-		s->stats.orphans += sample->pid < 0;
+	c->last_period = sample->period;
+	if (sample->pid == 0)
+		return;
+	if (sample->pid < 0) {
+		s->stats.orphans++;
+		tell_lost(1, sample->period, handlers, userdata);
 		return;
 	}
 	s->stats.samples++;
@@ -137,13 +197,15 @@ static void handle_sample(struct sampler *s, struct sampler_sample *sample,
 		handlers->on_sample(sample, userdata);
 }
 
-static void handle(struct sampler *s, struct record *r, uint64_t time_ns,
+static void handle(struct sampler *s, struct sampler_cpu *c, struct record *r,
 		   const struct sampler_handlers *handlers, void *userdata)
 {
+	uint64_t time_ns = c->next_ns;
+
 	switch (r->type) {
 	case PERF_RECORD_SAMPLE:
 		r->sample.time_ns = time_ns;
-		handle_sample(s, &r->sample, handlers, userdata);
+		handle_sample(s, c, &r->sample, handlers, userdata);
 		break;
 	case PERF_RECORD_MMAP2:
 		r->mmap.time_ns = time_ns;
@@ -165,8 +227,12 @@ static void handle(struct sampler *s, struct record *r, uint64_t time_ns,
 			handlers->on_exit(r->task.pid, r->task.tid, time_ns, userdata);
 		break;
 	case PERF_RECORD_LOST:
-	case PERF_RECORD_LOST_SAMPLES:
+		c->lost_records += r->lost;
+		c->look = true;
+		break;
+	case PERF_RECORD_LOST_SAMPLES: /* by the hardware: they never came to the ring */
 		s->stats.lost += r->lost;
+		tell_lost(r->lost, c->last_period, handlers, userdata);
 		break;
 	case PERF_RECORD_THROTTLE:
 		s->stats.throttled++;
@@ -179,16 +245,43 @@ static void handle_next(struct sampler *s, struct sampler_cpu *c,
 {
 	const uint8_t *bytes = ring_read(&c->ring, c->next_bytes, s->scratch);
 	struct record record;
-	int rc = record_parse(bytes, c->next_bytes, &record);
+	int rc = record_parse(bytes, c->next_bytes, s->event.own_period, &record);
 
 	s->stats.records++;
 	if (rc == -EBADMSG)
 		s->stats.malformed++;
 	else if (rc == 0)
-		handle(s, &record, c->next_ns, handlers, userdata);
+		handle(s, c, &record, handlers, userdata);
 	c->last_ns = c->next_ns;
 	ring_advance(&c->ring, c->next_bytes);
 	look_ahead(s, c);
+}
+
+/* So full that the longest of records may not have fitted. */
+static bool is_almost_full(const struct perf_ring *ring)
+{
+	return ring->data_bytes - (size_t)(ring->head - ring->tail) < RING_RECORD_MAX;
+}
+
+static void take_losses(struct sampler *s, struct sampler_cpu *c,
+			const struct sampler_handlers *handlers, void *userdata)
+{
+	uint64_t period = s->event.own_period ?: max(c->last_period, UINT64_C(1));
+	struct sampler_reading main = {.lost = c->lost_records}, side = {0};
+
+	c->look = false;
+	if (!s->no_lost && (sampler_read_event(s, c->fd, &main) < 0 ||
+			    sampler_read_event(s, c->side_fd, &side) < 0))
+		return;
+	if (main.lost > c->lost) {
+		s->stats.lost += main.lost - c->lost;
+		tell_lost(main.lost - c->lost, period, handlers, userdata);
+		c->lost = main.lost;
+	}
+	if (side.lost > c->side_lost) {
+		s->stats.lost_records += side.lost - c->side_lost;
+		c->side_lost = side.lost;
+	}
 }
 
 void sampler_drain(struct sampler *s, uint64_t horizon_ns, const struct sampler_handlers *handlers,
@@ -197,9 +290,14 @@ void sampler_drain(struct sampler *s, uint64_t horizon_ns, const struct sampler_
 	struct sampler_cpu *c;
 
 	for (size_t i = 0; i < s->n_cpus; i++) {
-		ring_refresh(&s->cpus[i].ring);
-		look_ahead(s, &s->cpus[i]);
+		c = &s->cpus[i];
+		ring_refresh(&c->ring);
+		c->look |= is_almost_full(&c->ring);
+		look_ahead(s, c);
 	}
 	while ((c = oldest(s)) && (c->next_ns < horizon_ns || horizon_ns == UINT64_MAX))
 		handle_next(s, c, handlers, userdata);
+	for (size_t i = 0; i < s->n_cpus; i++)
+		if (s->cpus[i].look)
+			take_losses(s, &s->cpus[i], handlers, userdata);
 }

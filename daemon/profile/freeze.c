@@ -39,6 +39,8 @@ struct type_info {
 	bool process_labels; /* pid, comm and the like are worth a label */
 };
 
+#define EVENT_NAME "" /* stands for freeze.event */
+
 #define HEAP_TYPES                                                                                 \
 	.types = {{"alloc_objects", "count"},                                                      \
 		  {"alloc_space", "bytes"},                                                        \
@@ -52,6 +54,18 @@ static const struct type_info infos[] = {
 			 .n_types = 2,
 			 .period = {"cpu", "nanoseconds"},
 			 .process_labels = true},
+	[PROFILE_CYCLES] = {.name = "cpu",
+			    .types = {{"samples", "count"},
+				      {"cycles", "count"},
+				      {"cpu", "nanoseconds"}},
+			    .n_types = 3,
+			    .period = {"cycles", "count"},
+			    .process_labels = true},
+	[PROFILE_EVENT] = {.name = "cpu",
+			   .types = {{"samples", "count"}, {EVENT_NAME, "count"}},
+			   .n_types = 2,
+			   .period = {EVENT_NAME, "count"},
+			   .process_labels = true},
 	[PROFILE_HEAP] = {.name = "heap", HEAP_TYPES, .default_type = "inuse_space"},
 	[PROFILE_ALLOCS] = {.name = "allocs", HEAP_TYPES, .default_type = "alloc_space"},
 };
@@ -71,14 +85,41 @@ int profile_type_parse(const char *name, enum profile_type *ret_type)
 	return -EINVAL;
 }
 
+static const char *type_name(const char *name, const struct freeze *how)
+{
+	return *name ? name : how->event;
+}
+
+/* Of the second value, the events; those of a frame for what is lost included. */
+static int64_t mean_period(const struct pprof *p)
+{
+	int64_t samples = 0, events = 0;
+
+	for (size_t i = 0; i < pprof_n_samples(p); i++) {
+		struct pprof_sample s;
+
+		pprof_sample(p, i, &s);
+		if (__builtin_add_overflow(samples, s.values[0], &samples) ||
+		    __builtin_add_overflow(events, s.values[1], &events))
+			return 0;
+	}
+	return samples > 0 ? events / samples : 0;
+}
+
+static int set_period(struct pprof *p, const struct type_info *info, const struct freeze *how)
+{
+	bool mean = how->period == 0 && (how->type == PROFILE_CYCLES || how->type == PROFILE_EVENT);
+
+	return pprof_set_period(p, type_name(info->period[0], how), info->period[1],
+				mean ? mean_period(p) : how->period);
+}
+
 static int set_header(struct pprof *p, const struct type_info *info, const struct freeze *how)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < info->n_types; i++)
-		r = pprof_add_sample_type(p, info->types[i][0], info->types[i][1]);
-	if (r == 0)
-		r = pprof_set_period(p, info->period[0], info->period[1], how->period);
+		r = pprof_add_sample_type(p, type_name(info->types[i][0], how), info->types[i][1]);
 	if (r == 0)
 		r = pprof_set_time(p, how->time_unix_ns, how->duration_ns);
 	if (r == 0)
@@ -214,7 +255,8 @@ static int fill(struct module_table *modules, const struct aggregate *a, const s
 			  &frozen->n_modules);
 	if (r < 0)
 		return r;
-	return add_samples(frozen->profile, a, how, frame_locations, deepest);
+	r = add_samples(frozen->profile, a, how, frame_locations, deepest);
+	return r < 0 ? r : set_period(frozen->profile, &infos[how->type], how);
 }
 
 int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
@@ -223,7 +265,8 @@ int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 	struct frozen frozen = {0};
 	int r;
 
-	if (aggregate_n_values(a) != infos[how->type].n_types)
+	if (aggregate_n_values(a) != infos[how->type].n_types ||
+	    (how->type == PROFILE_EVENT && !how->event))
 		return -EINVAL;
 	frozen.profile = pprof_new();
 	if (!frozen.profile)

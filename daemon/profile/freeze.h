@@ -19,10 +19,27 @@
 #include "daemon/profile/aggregate.h"
 #include "proto/pprof.h"
 
+/*
+ * What a CPU profile says depends on the event that was sampled, so that only
+ * profiles of one event merge:
+ *
+ *   PROFILE_CPU     a clock: samples/count, cpu/nanoseconds; the period is the
+ *                   time between two samples, as in Go's
+ *   PROFILE_CYCLES  samples/count, cycles/count, cpu/nanoseconds (shown first);
+ *                   the period is in cycles
+ *   PROFILE_EVENT   any other: samples/count, NAME/count, where NAME is the
+ *                   event's; so is the period. The second value is the number of
+ *                   events that the samples stand for.
+ *
+ * Where the kernel adjusts the period to meet a frequency, the profile's period
+ * is the mean of its samples', so that samples times period are the events.
+ */
 enum profile_type {
 	PROFILE_CPU,
 	PROFILE_HEAP,
 	PROFILE_ALLOCS,
+	PROFILE_CYCLES,
+	PROFILE_EVENT,
 };
 
 /* Where a module lay in the one process that the profile is of. */
@@ -33,7 +50,8 @@ struct freeze_place {
 
 struct freeze {
 	enum profile_type type;
-	int64_t period; /* cpu: nanoseconds; heap: bytes */
+	const char *event; /* PROFILE_EVENT: its name */
+	int64_t period;	   /* cpu: nanoseconds; heap: bytes; events: 0: the mean */
 	int64_t time_unix_ns, duration_ns;
 	pid_t only_pid; /* cpu: 0 for all */
 	const char *only_comm, *only_unit;
@@ -51,11 +69,11 @@ struct frozen {
 };
 
 /* Returns 0; -EINVAL: the aggregate's number of values is not that of the type
- * (cpu: samples, nanoseconds; heap and allocs: allocated objects and bytes, those
+ * (those listed above; heap and allocs: allocated objects and bytes, those
  * in use); or -ENOMEM. *ret_frozen is the caller's until frozen_done(). */
 int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 		     const struct freeze *how, struct frozen *ret_frozen);
 void frozen_done(struct frozen *frozen);
 
-const char *profile_type_name(enum profile_type type); /* "cpu", "heap", "allocs" */
+const char *profile_type_name(enum profile_type type); /* "cpu" (all three), "heap", "allocs" */
 int profile_type_parse(const char *name, enum profile_type *ret_type);

@@ -1,6 +1,8 @@
 #include "daemon/profile/window.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "profd/base.h"
 #include "profd/limits.h"
@@ -9,18 +11,45 @@ struct window {
 	struct windows *owner;
 	struct window *prev, *next;
 	struct aggregate *samples;
-	int64_t start_unix_ns;
+	struct window_moment start;
 };
 
 struct windows {
 	struct window *first;
 	size_t count;
+	size_t n_values;
+	uint32_t lost_module;
 	uint64_t refused;
 };
 
-static int new_aggregate(struct aggregate **ret)
+static struct sample lost_sample(const struct frame *frame, const int64_t *values, size_t n_values)
 {
-	return aggregate_new(2, PROFD_MAX_WINDOW_STACKS, ret); /* samples, nanoseconds */
+	struct sample s = {.frames = frame, .n_frames = 1};
+
+	memcpy(s.values, values, n_values * sizeof(*values));
+	return s;
+}
+
+/* An aggregate that is full still adds to what it holds, so the entry for what
+ * is lost is made first, worth nothing yet. */
+static int new_aggregate(const struct windows *ws, struct aggregate **ret)
+{
+	static const int64_t nothing[SAMPLE_VALUES_MAX];
+	struct frame frame = {.module = ws->lost_module};
+	struct sample s = lost_sample(&frame, nothing, ws->n_values);
+	struct aggregate *a;
+	int r = aggregate_new(ws->n_values, PROFD_MAX_WINDOW_STACKS, &a);
+
+	if (r < 0)
+		return r;
+	if (ws->lost_module)
+		r = aggregate_add(a, &s);
+	if (r < 0) {
+		aggregate_free(a);
+		return r;
+	}
+	*ret = a;
+	return 0;
 }
 
 int windows_new(struct windows **ret_windows)
@@ -29,8 +58,16 @@ int windows_new(struct windows **ret_windows)
 
 	if (!ws)
 		return -ENOMEM;
+	ws->n_values = 2; /* samples, nanoseconds */
 	*ret_windows = ws;
 	return 0;
+}
+
+void windows_set_shape(struct windows *ws, size_t n_values, uint32_t lost_module)
+{
+	assert(!ws->first && n_values <= SAMPLE_VALUES_MAX);
+	ws->n_values = n_values;
+	ws->lost_module = lost_module;
 }
 
 void windows_free(struct windows *ws)
@@ -42,20 +79,20 @@ void windows_free(struct windows *ws)
 	free(ws);
 }
 
-int window_open(struct windows *ws, int64_t now_unix_ns, struct window **ret_window)
+int window_open(struct windows *ws, const struct window_moment *now, struct window **ret_window)
 {
 	struct window *w = calloc(1, sizeof(*w));
 	int r;
 
 	if (!w)
 		return -ENOMEM;
-	r = new_aggregate(&w->samples);
+	r = new_aggregate(ws, &w->samples);
 	if (r < 0) {
 		free(w);
 		return r;
 	}
 	w->owner = ws;
-	w->start_unix_ns = now_unix_ns;
+	w->start = *now;
 	w->next = ws->first;
 	if (w->next)
 		w->next->prev = w;
@@ -81,32 +118,59 @@ struct window *window_close(struct window *w)
 	return NULL;
 }
 
+static void add_lost(struct window *w, const int64_t *values)
+{
+	struct frame frame = {.module = w->owner->lost_module};
+	struct sample s = lost_sample(&frame, values, w->owner->n_values);
+
+	if (frame.module)
+		(void)aggregate_add(w->samples, &s);
+}
+
 void windows_add(struct windows *ws, const struct sample *s)
 {
 	for (struct window *w = ws->first; w; w = w->next)
-		if (aggregate_add(w->samples, s) < 0)
+		if (aggregate_add(w->samples, s) < 0) {
 			ws->refused++;
+			add_lost(w, s->values);
+		}
 }
 
-void window_peek(const struct window *w, int64_t now_unix_ns, struct window_span *ret_span)
+void windows_add_lost(struct windows *ws, const int64_t *values)
 {
-	*ret_span = (struct window_span){
-		.samples = w->samples,
-		.start_unix_ns = w->start_unix_ns,
-		.duration_ns = max(now_unix_ns - w->start_unix_ns, (int64_t)0),
-	};
+	for (struct window *w = ws->first; w; w = w->next)
+		add_lost(w, values);
 }
 
-int window_take(struct window *w, int64_t now_unix_ns, struct window_span *ret_span)
+static uint64_t since(uint64_t now, uint64_t then)
+{
+	return now - min(now, then);
+}
+
+void window_peek(const struct window *w, const struct window_moment *now,
+		 struct window_span *ret_span)
+{
+	struct window_span span = {
+		.samples = w->samples,
+		.start_unix_ns = w->start.unix_ns,
+		.duration_ns = (int64_t)since(now->mono_ns, w->start.mono_ns),
+	};
+
+	for (size_t i = 0; i < WINDOW_COUNTERS; i++)
+		span.counters[i] = since(now->counters[i], w->start.counters[i]);
+	*ret_span = span;
+}
+
+int window_take(struct window *w, const struct window_moment *now, struct window_span *ret_span)
 {
 	struct aggregate *fresh;
-	int r = new_aggregate(&fresh);
+	int r = new_aggregate(w->owner, &fresh);
 
 	if (r < 0)
 		return r;
-	window_peek(w, now_unix_ns, ret_span);
+	window_peek(w, now, ret_span);
 	w->samples = fresh;
-	w->start_unix_ns = now_unix_ns;
+	w->start = *now;
 	return 0;
 }
 

@@ -40,13 +40,16 @@ static void test_settings_are_taken(void **state)
 
 	config_init(&c);
 	write_file("# a comment\n[profd]\nfrequency = 49\nrotate = 5m\nkeep-bytes = 512M\n"
-		   "keep-age = 0\nrotate-trim = no\nstate-dir = /srv/p\n");
+		   "keep-age = 0\nrotate-trim = no\nstate-dir = /srv/p\nring = 64K\n"
+		   "event = page-faults:period=1\n");
 	assert_int_equal(config_read(&c, path, false, why, sizeof(why)), 0);
 	assert_int_equal(c.frequency_hz, 49);
 	assert_int_equal(c.rotate_ns, 300 * NSEC_PER_SEC);
 	assert_int_equal(c.limits.max_bytes, 512ULL << 20);
 	assert_int_equal(c.limits.max_age_ns, 0);
 	assert_false(c.rotate_trim);
+	assert_int_equal(c.ring_bytes, 64 << 10);
+	assert_string_equal(c.event, "page-faults:period=1");
 	assert_string_equal(c.state_dir, "/srv/p");
 }
 

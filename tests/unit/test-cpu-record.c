@@ -23,6 +23,7 @@ struct builder {
 };
 
 static struct builder b;
+static uint64_t fixed_period; /* what the parser is told */
 
 static void put(const void *bytes, size_t n)
 {
@@ -72,7 +73,7 @@ static void put_trailer(void)
 
 static int parse(struct record *ret)
 {
-	return record_parse(b.bytes, b.n, ret);
+	return record_parse(b.bytes, b.n, fixed_period, ret);
 }
 
 /* No shorter and no longer form of the record in @b may pass. */
@@ -88,9 +89,9 @@ static void check_every_other_length_fails(void)
 	}
 	b.n = whole;
 	finish();
-	assert_int_equal(record_parse(b.bytes, whole - 8, &r), -EBADMSG);
-	assert_int_equal(record_parse(b.bytes, whole + 8, &r), -EBADMSG);
-	assert_int_equal(record_parse(b.bytes, 4, &r), -EBADMSG);
+	assert_int_equal(record_parse(b.bytes, whole - 8, fixed_period, &r), -EBADMSG);
+	assert_int_equal(record_parse(b.bytes, whole + 8, fixed_period, &r), -EBADMSG);
+	assert_int_equal(record_parse(b.bytes, 4, fixed_period, &r), -EBADMSG);
 }
 
 static void put_sample_head(uint64_t n_frames)
@@ -101,7 +102,8 @@ static void put_sample_head(uint64_t n_frames)
 	put_u32(78);
 	put_u64(999);
 	put_u64(2);
-	put_u64(10101010);
+	if (fixed_period == 0)
+		put_u64(10101010);
 	put_u64(n_frames);
 }
 
@@ -145,6 +147,22 @@ static void test_sample(void **state)
 	memcpy(&word, r.sample.stack + 8, sizeof(word));
 	assert_int_equal(word, 0xabcd0001);
 	check_every_other_length_fails();
+}
+
+static void test_sample_of_a_fixed_period_does_not_hold_it(void **state)
+{
+	struct record r;
+
+	fixed_period = 5;
+	put_sample(PERF_SAMPLE_REGS_ABI_64, 64, 40);
+	assert_int_equal(parse(&r), 0);
+	assert_int_equal(r.sample.period, 5);
+	assert_int_equal(r.sample.cpu, 2);
+	assert_int_equal(r.sample.n_kernel_frames, 2);
+	assert_int_equal(r.sample.regs[16], 48);
+	assert_int_equal(r.sample.stack_bytes, 40);
+	check_every_other_length_fails();
+	fixed_period = 0;
 }
 
 static void test_sample_of_a_kernel_thread_has_no_user(void **state)
@@ -406,11 +424,11 @@ static void test_ring_gives_records_back_in_order(void **state)
 	ring_refresh(&ring);
 	n = ring_next(&ring);
 	assert_int_equal(n, b.n);
-	assert_int_equal(record_parse(ring_read(&ring, (size_t)n, scratch), (size_t)n, &r), 0);
+	assert_int_equal(record_parse(ring_read(&ring, (size_t)n, scratch), (size_t)n, 0, &r), 0);
 	assert_int_equal(r.type, PERF_RECORD_FORK);
 	ring_advance(&ring, (size_t)n);
 	n = ring_next(&ring);
-	assert_int_equal(record_parse(ring_read(&ring, (size_t)n, scratch), (size_t)n, &r), 0);
+	assert_int_equal(record_parse(ring_read(&ring, (size_t)n, scratch), (size_t)n, 0, &r), 0);
 	assert_int_equal(r.type, PERF_RECORD_EXIT);
 	ring_advance(&ring, (size_t)n);
 	assert_int_equal(ring_next(&ring), 0);
@@ -463,6 +481,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sample),
+		cmocka_unit_test(test_sample_of_a_fixed_period_does_not_hold_it),
 		cmocka_unit_test(test_sample_of_a_kernel_thread_has_no_user),
 		cmocka_unit_test(test_sample_of_a_32_bit_process_has_no_stack),
 		cmocka_unit_test(test_sample_with_lying_counts_is_refused),

@@ -328,7 +328,7 @@ static void test_order(void **state)
 		 "profctl: wrote %s/heap_a.pb.gz\n",
 		 h->dir, h->dir, h->dir);
 	assert_string_equal(h->err, expected);
-	run(h, "head -n1 $FAKE_LOG", "--output", h->dir, "-F", "200", "--event", "cpu-clock", NULL);
+	run(h, "head -n1 $FAKE_LOG", "--output", h->dir, "-F", "200", "-e", "cpu-clock", NULL);
 	snprintf(line, sizeof(line), " --state-dir %s --ready-fd ", h->dir);
 	assert_non_null(strstr(h->out, line));
 	assert_non_null(strstr(h->out, "--private --foreground --runtime-dir /tmp/test-ctl-"));

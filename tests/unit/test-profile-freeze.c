@@ -67,6 +67,86 @@ static void test_heap_and_allocs_header(void **state)
 	world_done(&w);
 }
 
+/* One sample of each of @values, in the shape of @n_values. */
+static void add_values(struct world *w, uint64_t offset, const int64_t *values)
+{
+	struct frame frame = {w->lib->id, offset};
+	struct sample s = {.frames = &frame, .n_frames = 1};
+
+	memcpy(s.values, values, aggregate_n_values(w->a) * sizeof(*values));
+	assert_int_equal(aggregate_add(w->a, &s), 0);
+}
+
+static void check_period(const struct pprof *p, const char *type, const char *unit, int64_t period)
+{
+	const char *t, *u;
+
+	pprof_period_type(p, &t, &u);
+	assert_string_equal(t, type);
+	assert_string_equal(u, unit);
+	assert_int_equal(pprof_period(p), period);
+}
+
+static void test_cycles_header(void **state)
+{
+	struct world w;
+	struct frozen f;
+
+	world_init(&w, 3);
+	add_values(&w, 0x1010, (int64_t[]){1, 1000, 10});
+	add_values(&w, 0x1020, (int64_t[]){3, 5000, 30});
+	f = freeze(&w, (struct freeze){.type = PROFILE_CYCLES, .event = "cycles"});
+	assert_int_equal(pprof_n_sample_types(f.profile), 3);
+	check_type(f.profile, 0, "samples", "count");
+	check_type(f.profile, 1, "cycles", "count");
+	check_type(f.profile, 2, "cpu", "nanoseconds"); /* the last is shown by default */
+	check_period(f.profile, "cycles", "count", 1500);
+	frozen_done(&f);
+	world_done(&w);
+}
+
+static void test_event_header(void **state)
+{
+	struct world w;
+	struct frozen f, other;
+
+	world_init(&w, 2);
+	add_values(&w, 0x1010, (int64_t[]){2, 40});
+	f = freeze(&w, (struct freeze){.type = PROFILE_EVENT, .event = "page-faults"});
+	check_type(f.profile, 0, "samples", "count");
+	check_type(f.profile, 1, "page-faults", "count");
+	check_period(f.profile, "page-faults", "count", 20);
+	other = freeze(&w,
+		       (struct freeze){.type = PROFILE_EVENT, .event = "page-faults", .period = 7});
+	check_period(other.profile, "page-faults", "count", 7);
+	assert_true(pprof_same_kind(f.profile, other.profile));
+	frozen_done(&other);
+	other = freeze(&w, (struct freeze){.type = PROFILE_EVENT, .event = "sched:sched_switch"});
+	assert_false(pprof_same_kind(f.profile, other.profile));
+	frozen_done(&other);
+	other = freeze(&w, (struct freeze){.type = PROFILE_CPU, .period = 7});
+	check_period(other.profile, "cpu", "nanoseconds", 7);
+	assert_false(pprof_same_kind(f.profile, other.profile));
+	frozen_done(&other);
+	frozen_done(&f);
+	assert_int_equal(
+		freeze_aggregate(w.modules, w.a, &(struct freeze){.type = PROFILE_EVENT}, &f),
+		-EINVAL);
+	world_done(&w);
+}
+
+static void test_event_that_never_happened(void **state)
+{
+	struct world w;
+	struct frozen f;
+
+	world_init(&w, 2);
+	f = freeze(&w, (struct freeze){.type = PROFILE_EVENT, .event = "page-faults"});
+	check_period(f.profile, "page-faults", "count", 0);
+	frozen_done(&f);
+	world_done(&w);
+}
+
 static void test_names_of_types(void **state)
 {
 	enum profile_type type;
@@ -323,6 +403,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cpu_header),
 		cmocka_unit_test(test_heap_and_allocs_header),
+		cmocka_unit_test(test_cycles_header),
+		cmocka_unit_test(test_event_header),
+		cmocka_unit_test(test_event_that_never_happened),
 		cmocka_unit_test(test_names_of_types),
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_labels),

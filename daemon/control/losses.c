@@ -1,0 +1,78 @@
+#include "daemon/control/losses.h"
+
+#include <assert.h>
+#include <time.h>
+
+#include "profd/base.h"
+
+static_assert(LOSS_N <= WINDOW_COUNTERS, "every loss has its counter in a window");
+
+static const struct loss_info infos[LOSS_STACKS] = {
+	[LOSS_RING] = {"cpu_samples_lost", "samples that the kernel had no room for",
+		       "samples lost: the kernel had no room for them (of all processes)"},
+	[LOSS_RECORDS] = {"cpu_records_lost",
+			  "mappings and the like that the kernel had no room for",
+			  "records of processes lost: mappings were read anew"},
+	[LOSS_THROTTLED] = {"cpu_throttled", "times that the kernel slowed sampling down",
+			    "times throttled by the kernel: nothing was sampled until its next "
+			    "tick"},
+	[LOSS_MALFORMED] = {"cpu_records_malformed", "perf records that did not parse",
+			    "perf records did not parse"},
+	[LOSS_ORPHANS] = {"cpu_samples_orphaned", "samples of tasks that had ended already",
+			  "samples lost: of tasks that had ended already"},
+	[LOSS_TAKEN_UP] = {"cpu_taken_up", "CPUs sampled anew after they had been off",
+			   "times a CPU came back: up to 2 s of it were not sampled"},
+	[LOSS_PROCESSES] = {"processes_refused", "processes and mappings beyond the limit",
+			    "processes or mappings left out: the tables are full"},
+	[LOSS_MODULES] = {.comment = "files left out: the table of files is full"},
+	[LOSS_ASLEEP_MS] = {.comment = "ms that the machine was suspended: not in the duration"},
+};
+
+/* By how a walk of the stack ended; `status` has names of its own for them. */
+static const struct loss_info stack_infos[UNWIND_END_N] = {
+	[UNWIND_TRUNCATED] = {.comment = "stacks cut: deeper than what was copied of them"},
+	[UNWIND_DEPTH] = {.comment = "stacks cut: more frames than are kept"},
+	[UNWIND_NO_MAP] = {.comment = "stacks broken off: an address in no mapping"},
+	[UNWIND_NO_CFI] = {.comment = "stacks broken off: no call-frame information"},
+	[UNWIND_BROKEN] = {.comment = "stacks broken off: the stack or its description is broken"},
+};
+
+const struct loss_info *loss_info(enum loss loss)
+{
+	return loss < LOSS_STACKS ? &infos[loss] : &stack_infos[loss - LOSS_STACKS];
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+void losses_moment(const struct control_context *ctx, struct window_moment *ret_moment)
+{
+	struct window_moment m = {
+		.unix_ns = control_unix_ns(),
+		.mono_ns = control_mono_ns(),
+	};
+	struct sampler_stats cpu = {0};
+	struct unwind_stats unwind;
+
+	if (ctx->sampler)
+		sampler_stats(ctx->sampler, &cpu);
+	m.counters[LOSS_RING] = cpu.lost;
+	m.counters[LOSS_RECORDS] = cpu.lost_records;
+	m.counters[LOSS_THROTTLED] = cpu.throttled;
+	m.counters[LOSS_MALFORMED] = cpu.malformed;
+	m.counters[LOSS_ORPHANS] = cpu.orphans;
+	m.counters[LOSS_TAKEN_UP] = cpu.taken_up;
+	m.counters[LOSS_PROCESSES] = process_table_refused(ctx->processes);
+	m.counters[LOSS_MODULES] = module_table_refused(ctx->modules);
+	/* the one clock goes on while the machine sleeps, and the other does not */
+	m.counters[LOSS_ASLEEP_MS] = (clock_ns(CLOCK_BOOTTIME) - m.mono_ns) / NSEC_PER_MSEC;
+	unwinder_stats(ctx->unwinder, &unwind);
+	for (int i = 0; i < UNWIND_END_N; i++)
+		m.counters[LOSS_STACKS + i] = i == UNWIND_COMPLETE ? 0 : unwind.ends[i];
+	*ret_moment = m;
+}
