@@ -49,6 +49,8 @@ bool environment_read(struct environment *ret_environment)
 	*ret_environment = (struct environment){.rate_bytes = SESSION_DEFAULT_RATE};
 	text = getenv("PROFD_DISABLE");
 	ret_environment->disabled = text && strcmp(text, "1") == 0;
+	text = getenv("PROFD_TRIM");
+	ret_environment->no_trim = text && strcmp(text, "0") == 0;
 	text = getenv("PROFD_RATE");
 	if (text && *text && !environment_parse_bytes(text, &ret_environment->rate_bytes))
 		ret_environment->rate_invalid = true;

@@ -8,6 +8,7 @@
 
 struct environment {
 	bool disabled;		 /* PROFD_DISABLE=1 */
+	bool no_trim;		 /* PROFD_TRIM=0 */
 	uint64_t rate_bytes;	 /* PROFD_RATE, or the default */
 	bool rate_invalid;	 /* it could not be read */
 	const char *socket_path; /* PROFD_SOCKET, or the default */

@@ -70,6 +70,33 @@ void objects_refresh(void)
 	__atomic_store_n(&current, next, __ATOMIC_RELEASE);
 }
 
+/* ---- is there anybody else? */
+
+static bool holds(const struct dl_phdr_info *info, uint64_t address)
+{
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+
+		if (ph->p_type == PT_LOAD && address - info->dlpi_addr - ph->p_vaddr < ph->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+static int is_other(struct dl_phdr_info *info, size_t size, void *userdata)
+{
+	const uint64_t *c_library = userdata;
+
+	return info->dlpi_phdr != (void *)getauxval(AT_PHDR) && !holds(info, getauxval(AT_BASE)) &&
+	       !holds(info, getauxval(AT_SYSINFO_EHDR)) && !holds(info, *c_library) &&
+	       !holds(info, (uint64_t)(uintptr_t)lists);
+}
+
+bool objects_are_more(uint64_t c_library)
+{
+	return dl_iterate_phdr(is_other, &c_library) != 0;
+}
+
 void objects_init(void)
 {
 	void *found = dlsym(RTLD_DEFAULT, "_dl_find_object");

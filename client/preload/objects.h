@@ -31,5 +31,9 @@ void objects_init(void);
 bool objects_need_refresh(void);
 void objects_refresh(void); /* takes the loader's lock: never while sampling */
 
+/* True if anything is loaded beside the program, the loader, the C library, which
+ * @c_library is an address of, and ourselves. Takes the loader's lock. */
+bool objects_are_more(uint64_t c_library);
+
 /* Lock-free. False: the address is in no object that is known. */
 bool objects_find(uint64_t pc, struct object *ret_object);

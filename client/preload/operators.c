@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 
 #include "client/preload/early.h"
 #include "client/preload/fast.h"
@@ -186,14 +187,16 @@ static void try_for_twice(struct next_new *next)
 	find_new(&next_new[index##symbol], #symbol, substitute, allocator);
 #define FIND_DELETE(symbol) find_delete(&next_delete[index##symbol], #symbol, allocator);
 
-/* std::nothrow, of every C++ library. A program in C pays for this one look, which the
- * loader has taken: dlsym() would also compose an error message in new memory. */
-#pragma weak _ZSt7nothrow
-extern const char _ZSt7nothrow[];
+/* What finds nothing is dear, for dlsym() composes a message about it. A small program
+ * in C has nobody to ask. */
+static bool has_operators(void)
+{
+	return objects_are_more((uint64_t)getauxval) && dlsym(RTLD_NEXT, "_ZdlPv");
+}
 
 static void find_all(const struct object *allocator)
 {
-	if (!_ZSt7nothrow) {
+	if (!has_operators()) {
 		FORMS_OF_DELETE(SET_DELETE)
 		FORMS_OF_NEW(SET_NEW)
 		return;

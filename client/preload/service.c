@@ -64,6 +64,7 @@ static uint32_t state;	     /* atomic, enum service_state */
 static bool busy;	     /* atomic: it may hold locks of the allocator or the loader */
 static bool leaving;	     /* atomic: it has been told to end */
 static bool confined;	     /* it has left for good, and for the children too */
+static bool unwanted;	     /* the user does without it */
 static bool child_may_start; /* what service_before_fork() found */
 static pthread_t thread;
 static pid_t thread_tid;    /* once it has run */
@@ -200,6 +201,12 @@ void service_start(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+void service_do_without(void)
+{
+	unwanted = true;
+	enter_state(SERVICE_NONE);
+}
+
 /* The C library has let go of it when this returns true. A wake can come before
  * the wait that it is meant for, so there are many. */
 static bool join_thread(void)
@@ -304,7 +311,7 @@ void service_before_fork(void)
 	unsigned own = __atomic_load_n(&state, __ATOMIC_ACQUIRE) == SERVICE_RUNNING;
 	struct stat st;
 
-	child_may_start = !confined && stat("/proc/self/task", &st) == 0 &&
+	child_may_start = !confined && !unwanted && stat("/proc/self/task", &st) == 0 &&
 			  st.st_nlink == 2 + 1 + own &&
 			  !(own && __atomic_load_n(&busy, __ATOMIC_SEQ_CST));
 }

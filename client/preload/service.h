@@ -20,6 +20,10 @@ void service_attach(const char *path, int table_fd);
 /* Starts the thread that answers requests. Without it all else works. */
 void service_start(void);
 
+/* There will be none, here and in children: nothing is trimmed, and a program of one
+ * thread stays one. */
+void service_do_without(void);
+
 /* In fork handlers: before, whether the child may start a thread; in the child. */
 void service_before_fork(void);
 void service_after_fork(void);

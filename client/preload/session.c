@@ -150,7 +150,10 @@ static void complete(const struct environment *environment)
 		fast_next.free(fast_next.malloc(1));
 	fork_init(environment->socket_path);
 	operators_init();
-	service_start();
+	if (environment->no_trim)
+		service_do_without();
+	else
+		service_start();
 }
 
 /* What it allocates is no part of the program's heap. */

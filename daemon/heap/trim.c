@@ -77,8 +77,8 @@ void trim_describe(const struct trim *trim, char *ret, size_t size)
 			 PROFD_TRIM_DEADLINE_MS);
 	else if (trim->result == -ENOTSUP)
 		snprintf(ret, size,
-			 "trim skipped @%.3fs: the program has given its service thread away "
-			 "(privileges, a sandbox, or a fork among threads)",
+			 "trim skipped @%.3fs: no thread does it: PROFD_TRIM=0, or given up for "
+			 "privileges, a sandbox, a fork among threads",
 			 at);
 	else if (trim->result < 0)
 		snprintf(ret, size, "trim skipped @%.3fs: %s", at, strerror(-trim->result));

@@ -36,5 +36,5 @@ done
 for what in capabilities sandbox; do
 	asked $what
 	[ "$threads" = 1 ] || fail "$what: $threads threads"
-	grep -q 'trim skipped @.*given its service thread away' <<<"$line" || fail "$what: $line"
+	grep -q 'trim skipped @.*given up for privileges' <<<"$line" || fail "$what: $line"
 done

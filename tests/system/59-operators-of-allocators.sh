@@ -71,4 +71,7 @@ for library in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
 	exact "$library linked" "${allocator#lib}" "$T/$library.linked"
 	exact "$library preloaded" "${allocator#lib}" "LD_PRELOAD=$client $path" "$fixtures/client-operators"
 done
+# Operators of nobody's allocator, in a library that knows no C++ library.
+LD_PRELOAD="$client $fixtures/operators-library" "$fixtures/operators-of-others" >"$T/others" ||
+	fail "operator delete of others: status $?: $(cat "$T/others")"
 [ -z "$missing" ] || skip "only a part was tested, as there is no$missing"

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -372,26 +373,57 @@ static void test_horizon_holds_back_what_is_younger(void **state)
 
 /* The counters of the kernel are exact and there at once: nothing more has to
  * happen for a loss to be known. */
+/* Its forks and ends have no room in a ring that is full. */
+static void start_and_end_children(void)
+{
+	for (int i = 0; i < 100; i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0)
+			_exit(0);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+}
+
+/* On one CPU, so that what fills its ring and what finds it full meet. */
+static void stay_on_one_cpu(cpu_set_t *ret_before)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_getaffinity(0, sizeof(*ret_before), ret_before), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+static void fill_small_ring(struct sampler *s, struct seen *seen)
+{
+	int go;
+
+	seen->pid = start_spinner(&go);
+	let_go(go, seen->pid);
+	start_and_end_children();
+	sampler_drain(s, UINT64_MAX, &handlers, seen);
+}
+
 static void test_small_ring_counts_what_it_loses(void **state)
 {
 	struct sampler_config config = {.frequency_hz = 1000, .ring_bytes = 1, .stack_bytes = 512};
 	struct sampler *s = NULL;
 	struct sampler_stats stats;
 	struct seen seen = {0};
-	int go;
+	cpu_set_t before;
 
 	open_or_skip(&config, &s);
 	assert_int_equal(sampler_ring_bytes(s), sysconf(_SC_PAGESIZE));
-	seen.pid = start_spinner(&go);
-	let_go(go, seen.pid);
-	sampler_drain(s, UINT64_MAX, &handlers, &seen);
+	stay_on_one_cpu(&before);
+	fill_small_ring(s, &seen);
 	sampler_stats(s, &stats);
-	if (!stats.exact) { /* then it tells when it next finds room */
-		seen.pid = start_spinner(&go);
-		let_go(go, seen.pid);
-		sampler_drain(s, UINT64_MAX, &handlers, &seen);
-		sampler_stats(s, &stats);
-	}
+	if (!stats.exact) /* then it tells when it next finds room */
+		fill_small_ring(s, &seen);
+	sched_setaffinity(0, sizeof(before), &before);
+	sampler_stats(s, &stats);
 	print_message("one page a ring: %lu samples kept, %lu lost, and %lu records\n",
 		      stats.samples, stats.lost, stats.lost_records);
 	assert_true(stats.samples > 0);
