@@ -23,13 +23,18 @@
 
 #define DEFAULT_FREQUENCY_HZ	 99
 #define MAX_FREQUENCY_HZ	 50000
-#define DEFAULT_RING_BYTES	 (2u << 20) /* 128 samples: more than a second at 99 Hz */
-#define DEFAULT_TREE_RING_BYTES	 (4u << 20)
+/* Of all rings together, and of one: 128 of the largest samples, 1.3 s at 99 Hz. */
+#define DEFAULT_RINGS_BYTES	 (32u << 20)
+#define DEFAULT_RING_BYTES	 (8u << 20)
+#define DEFAULT_RING_LEAST_BYTES (1u << 20)
 #define MAX_RING_BYTES		 (64u << 20)
-#define DEFAULT_STACK_BYTES	 (16u << 10) /* whole machine */
-#define DEFAULT_TREE_STACK_BYTES (32u << 10) /* one command: few processes, deep stacks */
 #define MAX_STACK_BYTES		 (63u << 10) /* a record's size has 16 bits */
-#define MIN_SAMPLES_IN_RING	 4
+/* The most there is. A copy of 16 KiB cuts 2% of the stacks of gcc and git, one of 32
+ * KiB 0.8%, one of 63 KiB 0.1%; PostgreSQL has single frames of 40 KiB. A stack that is
+ * shorter is copied in its own length, it only takes the room in the ring. */
+#define DEFAULT_STACK_BYTES	 MAX_STACK_BYTES
+#define MIN_SAMPLES_IN_RING	 8u
+#define RINGS_A_SECOND		 4 /* so long should one last, however late the engine is */
 
 /* Gives up, one by one, what an older kernel or a lesser right does not allow. */
 static int open_events(struct sampler *s)
@@ -82,6 +87,13 @@ static int map_all(struct sampler *s)
 	}
 }
 
+static size_t samples_in_ring(const struct sampler *s)
+{
+	unsigned wanted = s->frequency_hz / RINGS_A_SECOND;
+
+	return max(wanted, MIN_SAMPLES_IN_RING);
+}
+
 /* The events, in the largest form that is granted. */
 static int open_and_map(const struct sampler_config *config, struct sampler *s)
 {
@@ -103,7 +115,7 @@ static int open_and_map(const struct sampler_config *config, struct sampler *s)
 			sampler_close(s);
 			return rc == -EPERM ? -ENOBUFS : rc;
 		}
-		room = (uint32_t)(s->ring_bytes / MIN_SAMPLES_IN_RING / 2) & ~7u;
+		room = (uint32_t)(s->ring_bytes / samples_in_ring(s)) & ~7u;
 		if (config->stack_bytes != 0 || s->stack_bytes <= room)
 			return 0;
 		sampler_close(s);
@@ -233,15 +245,23 @@ static size_t power_of_two_pages(size_t bytes)
 	return n;
 }
 
+static size_t default_ring_bytes(void)
+{
+	size_t share = DEFAULT_RINGS_BYTES / (size_t)max(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+
+	share = min(share, (size_t)DEFAULT_RING_BYTES);
+	return max(share, (size_t)DEFAULT_RING_LEAST_BYTES);
+}
+
 static void set_sizes(const struct sampler_config *config, struct sampler *s)
 {
 	uint32_t stack = config->stack_bytes;
 	size_t ring = config->ring_bytes;
 
 	if (stack == 0)
-		stack = config->pid ? DEFAULT_TREE_STACK_BYTES : DEFAULT_STACK_BYTES;
+		stack = DEFAULT_STACK_BYTES;
 	if (ring == 0)
-		ring = config->pid ? DEFAULT_TREE_RING_BYTES : DEFAULT_RING_BYTES;
+		ring = default_ring_bytes();
 	s->stack_bytes = (min(stack, (uint32_t)MAX_STACK_BYTES) + 7) & ~7u;
 	s->ring_bytes = power_of_two_pages(ring);
 	s->frequency_hz = config->frequency_hz ? config->frequency_hz : DEFAULT_FREQUENCY_HZ;
