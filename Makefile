@@ -30,7 +30,7 @@ daemon_c := config engine engine_clients engine_cpu main \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/tracepoint \
 	heap/client heap/read heap/refused heap/trim \
-	stack/remote stack/row_cache stack/step stack/unwind \
+	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/window \
 	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/function scribe/image \

@@ -151,11 +151,16 @@ static int make_rooms(struct engine *e)
 	    (r = scribe_new(c->loop, c->modules, c->keeper, "/proc/self/exe", &c->scribe)) < 0)
 		return r;
 	e->kernel = module_get_kernel(c->modules);
-	e->cut = module_get_note(c->modules, "[truncated]");
-	e->broken = module_get_note(c->modules, "[broken stack]");
 	e->unknown = module_get_note(c->modules, "[unknown process]");
 	e->missing = module_get_note(c->modules, "[lost]");
-	return e->kernel && e->cut && e->broken && e->unknown && e->missing ? 0 : -ENOMEM;
+	for (int i = 0; i < UNWIND_END_N; i++) {
+		const char *note = unwind_end_note((enum unwind_end)i);
+
+		e->cut[i] = note ? module_get_note(c->modules, note) : NULL;
+		if (note && !e->cut[i])
+			return -ENOMEM;
+	}
+	return e->kernel && e->unknown && e->missing ? 0 : -ENOMEM;
 }
 
 static int open_store(struct engine *e, char *why, size_t why_size)

@@ -80,23 +80,6 @@ static size_t add_kernel(struct engine *e, const struct sampler_sample *s)
 	return n;
 }
 
-static struct module *end_note(struct engine *e, enum unwind_end end)
-{
-	switch (end) {
-	case UNWIND_COMPLETE:
-	case UNWIND_END_N:
-		return NULL;
-	case UNWIND_TRUNCATED:
-	case UNWIND_DEPTH:
-		return e->cut;
-	case UNWIND_NO_MAP:
-	case UNWIND_NO_CFI:
-	case UNWIND_BROKEN:
-		return e->broken;
-	}
-	return NULL;
-}
-
 static size_t add_user(struct engine *e, const struct sampler_sample *s, struct process *process,
 		       size_t n)
 {
@@ -111,8 +94,9 @@ static size_t add_user(struct engine *e, const struct sampler_sample *s, struct 
 	if (process) {
 		for (int i = 0; i < UNWIND_REG_N; i++)
 			in.regs[i] = s->regs[i];
-		n += unwinder_walk(e->ctx.unwinder, &in, e->frames + n, PROFD_MAX_FRAMES, &end);
-		note = end_note(e, end);
+		n += unwinder_walk(e->ctx.unwinder, &in, e->frames + n, PROFD_MAX_USER_FRAMES,
+				   &end);
+		note = e->cut[end];
 	}
 	if (note)
 		e->frames[n++] = (struct frame){.module = note->id};

@@ -28,9 +28,10 @@ struct engine {
 	double lost_share;		       /* of one sample: what rounding has left over */
 
 	/* frames of the sample being joined */
-	struct frame frames[2 * PROFD_MAX_FRAMES + 1];
+	struct frame frames[PROFD_MAX_FRAMES + PROFD_MAX_USER_FRAMES + 1];
 	struct module *kernel;
-	struct module *cut, *broken, *unknown, *missing; /* notes: what a frame stands in for */
+	struct module *unknown, *missing; /* notes: what a frame stands in for */
+	struct module *cut[UNWIND_END_N]; /* likewise, by how a walk ended; NULL: no note */
 };
 
 /* engine_cpu.c: CPU sampling, for the machine (@pid 0) or for a tree. */

@@ -54,6 +54,11 @@ parts()
 		program setcap libcap2-bin
 		program mount mount
 		program nginx nginx-light
+		program node nodejs
+		program redis-server redis-server
+		program redis-benchmark redis-tools
+		program rustc rustc
+		program perf linux-perf
 		END
 		;;
 	bench)

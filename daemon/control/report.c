@@ -108,11 +108,13 @@ static void count_cpu(struct control_context *ctx, struct report_state *s)
 {
 	static const char *const ends[UNWIND_END_N] = {
 		[UNWIND_COMPLETE] = "stacks_complete",
-		[UNWIND_TRUNCATED] = "stacks_truncated",
+		[UNWIND_COPY] = "stacks_beyond_copy",
+		[UNWIND_OTHER_STACK] = "stacks_on_other_stack",
 		[UNWIND_DEPTH] = "stacks_too_deep",
 		[UNWIND_NO_MAP] = "stacks_no_mapping",
 		[UNWIND_NO_CFI] = "stacks_no_unwind_information",
 		[UNWIND_BROKEN] = "stacks_broken",
+		[UNWIND_WORK] = "stacks_too_much_work",
 	};
 	struct window_moment now;
 	struct sampler_stats cpu;

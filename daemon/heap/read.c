@@ -167,7 +167,7 @@ static int add_samples(struct heap_profile *p, const struct heap_copy *copy,
 		       struct module *const *found, struct module_table *modules, pid_t pid)
 {
 	struct module *jit = module_get_jit(modules, pid);
-	struct module *cut = module_get_note(modules, "[truncated]");
+	struct module *cut = module_get_note(modules, "[truncated: depth]");
 	size_t n_frames = 0;
 
 	for (size_t i = 0; i < copy->n_buckets; i++)

@@ -10,8 +10,8 @@
  * Program headers are what the kernel mapped the file by, so they are believed
  * and required. Section headers are not loaded and may be missing or wrong:
  * they only serve to find the end of .eh_frame, which program headers do not
- * tell. Without them it reaches to the end of its segment, which is safe, as
- * the section ends itself with a zero length.
+ * tell, and Go's table of functions. Without them .eh_frame reaches to the end
+ * of its segment, which is safe, as the section ends itself with a zero length.
  */
 #include "daemon/proc/elf.h"
 
@@ -241,51 +241,91 @@ static void find_eh_frame_hdr(const struct elf_reader *r, struct elf_layout *lay
 	}
 }
 
-/* The section that starts where .eh_frame is known to start, or else the one
- * that has its name. */
-static const Elf64_Shdr *choose_section(const struct elf_reader *r, const Elf64_Shdr *sections,
-					unsigned n, const struct elf_layout *layout)
-{
-	_cleanup_free_ char *names = NULL;
-	const Elf64_Shdr *table;
+struct sections {
+	Elf64_Shdr *headers;
+	unsigned n;
+	char *names; /* ends with 0 */
 	size_t names_bytes;
+};
 
-	for (unsigned i = 0; layout->eh_frame.bytes > 0 && i < n; i++)
-		if (sections[i].sh_type != SHT_NOBITS && sections[i].sh_size > 0 &&
-		    sections[i].sh_addr == layout->eh_frame.vaddr)
-			return &sections[i];
-	if (layout->eh_frame.bytes > 0 || r->header.e_shstrndx >= n)
-		return NULL;
-
-	table = &sections[r->header.e_shstrndx];
-	names_bytes = min(table->sh_size, (uint64_t)ELF_MAX_NAME_BYTES);
-	names = calloc(1, names_bytes + 1);
-	if (!names || elf_read_at(r->fd, table->sh_offset, names, names_bytes) < 0)
-		return NULL;
-	for (unsigned i = 0; i < n; i++)
-		if (sections[i].sh_type != SHT_NOBITS && sections[i].sh_name < names_bytes &&
-		    strcmp(names + sections[i].sh_name, ".eh_frame") == 0)
-			return &sections[i];
-	return NULL;
+static void sections_done(struct sections *s)
+{
+	free(s->headers);
+	free(s->names);
 }
 
-static int find_eh_frame(const struct elf_reader *r, struct elf_layout *layout)
+/* The bytes in the file of the section @i; false: none that could be right. */
+static bool section_range(const struct elf_reader *r, const struct sections *s, unsigned i,
+			  struct module_range *ret_range)
 {
-	_cleanup_free_ Elf64_Shdr *sections = NULL;
-	const Elf64_Shdr *section;
-	unsigned n = r->header.e_shnum;
+	const Elf64_Shdr *h = &s->headers[i];
 
-	if (n == 0 || n > ELF_MAX_SECTION_HEADERS || r->header.e_shentsize != sizeof(*sections))
+	if (h->sh_type == SHT_NOBITS || h->sh_size == 0 ||
+	    !range_in_file(r, h->sh_offset, h->sh_size))
+		return false;
+	*ret_range = (struct module_range){h->sh_offset, h->sh_addr, h->sh_size};
+	return true;
+}
+
+static bool find_section(const struct elf_reader *r, const struct sections *s, const char *name,
+			 struct module_range *ret_range)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->headers[i].sh_name < s->names_bytes &&
+		    strcmp(s->names + s->headers[i].sh_name, name) == 0)
+			return section_range(r, s, i, ret_range);
+	return false;
+}
+
+/* Leaves *s without sections if the file has none that make sense. */
+static int read_sections(const struct elf_reader *r, struct sections *s)
+{
+	unsigned n = r->header.e_shnum, names = r->header.e_shstrndx;
+
+	if (n == 0 || n > ELF_MAX_SECTION_HEADERS || r->header.e_shentsize != sizeof(*s->headers))
 		return 0;
-	sections = calloc(n, sizeof(*sections));
-	if (!sections)
+	s->headers = calloc(n, sizeof(*s->headers));
+	if (!s->headers)
 		return -ENOMEM;
-	if (elf_read_at(r->fd, r->header.e_shoff, sections, n * sizeof(*sections)) < 0)
+	if (elf_read_at(r->fd, r->header.e_shoff, s->headers, n * sizeof(*s->headers)) < 0)
 		return 0;
-	section = choose_section(r, sections, n, layout);
-	if (section && range_in_file(r, section->sh_offset, section->sh_size))
-		layout->eh_frame = (struct module_range){section->sh_offset, section->sh_addr,
-							 section->sh_size};
+	s->n = n;
+	if (names >= n)
+		return 0;
+	s->names_bytes = min(s->headers[names].sh_size, (uint64_t)ELF_MAX_NAME_BYTES);
+	s->names = calloc(1, s->names_bytes + 1);
+	if (!s->names)
+		return -ENOMEM;
+	if (elf_read_at(r->fd, s->headers[names].sh_offset, s->names, s->names_bytes) < 0)
+		s->names_bytes = 0;
+	return 0;
+}
+
+/* The section that starts where .eh_frame is known to start, or else the one
+ * that has its name. */
+static void find_eh_frame(const struct elf_reader *r, const struct sections *s,
+			  struct elf_layout *layout)
+{
+	if (layout->eh_frame.bytes == 0) {
+		find_section(r, s, ".eh_frame", &layout->eh_frame);
+		return;
+	}
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->headers[i].sh_addr == layout->eh_frame.vaddr &&
+		    section_range(r, s, i, &layout->eh_frame))
+			return;
+}
+
+static int find_tables(const struct elf_reader *r, struct elf_layout *layout)
+{
+	_cleanup_(sections_done) struct sections s = {0};
+	int rc = read_sections(r, &s);
+
+	if (rc < 0)
+		return rc;
+	find_eh_frame(r, &s, layout);
+	if (!find_section(r, &s, ".gopclntab", &layout->go_table))
+		find_section(r, &s, ".data.rel.ro.gopclntab", &layout->go_table);
 	return 0;
 }
 
@@ -306,7 +346,7 @@ int elf_read_layout(int fd, struct elf_layout *ret_layout)
 	if (rc < 0)
 		return rc;
 	find_eh_frame_hdr(r, &layout);
-	rc = find_eh_frame(r, &layout);
+	rc = find_tables(r, &layout);
 	if (rc < 0)
 		return rc;
 	*ret_layout = layout;

@@ -15,6 +15,7 @@ struct elf_layout {
 	uint8_t build_id[MODULE_BUILD_ID_MAX];
 	size_t build_id_bytes;
 	struct module_range eh_frame_hdr, eh_frame;
+	struct module_range go_table; /* .gopclntab */
 };
 
 /* Returns 0; -EBADMSG: not a 64-bit ELF file, or one that contradicts itself;

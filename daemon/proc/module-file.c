@@ -44,6 +44,7 @@ static void adopt(struct module_table *table, struct module *m, int *fd,
 	m->n_segments = layout->n_segments;
 	m->eh_frame_hdr = layout->eh_frame_hdr;
 	m->eh_frame = layout->eh_frame;
+	m->go_table = layout->go_table;
 	m->cfi_loaded = false; /* an answer from before there was a file */
 	m->opened = true;
 	m->error = 0;

@@ -72,6 +72,7 @@ struct module {
 	struct module_range eh_frame_hdr, eh_frame; /* in the file */
 	bool cfi_loaded;
 	uint8_t *cfi_bytes; /* copies that `cfi` points into */
+	struct module_range go_table;		    /* Go's own table of functions, in the file */
 	size_t cfi_size;
 	uint64_t cfi_used; /* when last asked for, by the table's clock */
 	struct cfi_module cfi;

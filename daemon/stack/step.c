@@ -99,18 +99,11 @@ static int step_by_ucontext(struct step *s)
 	return 0;
 }
 
-int step_by_row(struct step *s, const struct cfi_row *row)
+int step_to_cfa(struct step *s, const struct cfi_row *row, uint64_t cfa)
 {
 	struct step next = *s;
-	uint64_t cfa;
 	int r;
 
-	if (row->kind == CFI_ROW_SIGNAL)
-		return step_by_ucontext(s);
-
-	r = read_cfa(s, row, &cfa);
-	if (r < 0)
-		return r;
 	if (cfa <= s->regs[UNWIND_RSP])
 		return -EFAULT;
 	r = step_read(s, cfa + (uint64_t)(int64_t)row->ra_offset, &next.regs[UNWIND_RIP]);
@@ -129,6 +122,17 @@ int step_by_row(struct step *s, const struct cfi_row *row)
 		return r;
 	*s = next;
 	return 0;
+}
+
+int step_by_row(struct step *s, const struct cfi_row *row)
+{
+	uint64_t cfa;
+	int r;
+
+	if (row->kind == CFI_ROW_SIGNAL)
+		return step_by_ucontext(s);
+	r = read_cfa(s, row, &cfa);
+	return r < 0 ? r : step_to_cfa(s, row, cfa);
 }
 
 int step_by_frame_pointer(struct step *s)

@@ -44,6 +44,8 @@ static inline uint64_t step_lookup(const struct step *s)
  */
 int step_by_row(struct step *s, const struct cfi_row *row);
 int step_by_frame_pointer(struct step *s);
+/* As step_by_row(), where the CFA was found in another way. */
+int step_to_cfa(struct step *s, const struct cfi_row *row, uint64_t cfa);
 
 /* A word of the stack; 0, -ENODATA or -EFAULT. */
 int step_read(const struct step *s, uint64_t address, uint64_t *ret_value);

@@ -5,7 +5,7 @@
  * What moves the walk on, in this order: a call-frame row; libunwind, where the
  * row says that it takes a full DWARF machine; the frame pointer, where there is
  * no row and its chain stays in the stack and leads to code. Every step leads
- * up the stack (step.c) or is one of at most PROFD_MAX_FRAMES, so hostile
+ * up the stack (step.c) or is one of at most PROFD_MAX_USER_FRAMES, so hostile
  * stacks and modules cost no more than deep ones.
  *
  * All that is kept between walks is the cache of rows, whose keys never
@@ -19,8 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/stack/go_table.h"
 #include "daemon/stack/remote.h"
 #include "daemon/stack/row_cache.h"
+#include "daemon/stack/search.h"
 #include "daemon/stack/step.h"
 #include "profd/base.h"
 #include "profd/limits.h"
@@ -51,10 +53,20 @@ struct unwinder {
 	struct unwind_stats stats;
 };
 
+/* What a row costs that is not in the cache, and what one walk may spend: the next
+ * sample goes on from there. In a file without .eh_frame_hdr every record may have to
+ * be looked at, Go's table is read with some twenty system calls. */
+#define WORK_A_WALK    2048
+#define WORK_LOOKUP    1
+#define WORK_LIBUNWIND 8
+#define WORK_GO	       8
+#define WORK_SCAN      128
+
 struct walk { /* one sample's */
 	const struct process *process;
 	struct step step;
 	bool left_stack; /* a signal handler ran on a stack of its own */
+	int work;	 /* done so far */
 
 	/* of the current frame */
 	struct module *module;
@@ -124,9 +136,16 @@ static const struct row_entry *find_row(struct unwinder *u, struct walk *w)
 	if (!module_offset_to_vaddr(w->module, w->offset, &vaddr))
 		return NULL;
 	cfi = module_cfi(u->modules, w->module);
-	if (!cfi)
+	if (!cfi && w->module->go_table.bytes == 0)
 		return NULL;
-	r = cfi_find_row(cfi, vaddr, &row);
+	w->work += cfi && !cfi->hdr ? WORK_SCAN : WORK_LOOKUP;
+	if (w->work > WORK_A_WALK)
+		return NULL;
+	r = cfi ? cfi_find_row(cfi, vaddr, &row) : -ENOENT;
+	if (r == -ENOENT && w->module->go_table.bytes > 0) {
+		w->work += WORK_GO;
+		r = go_table_find_row(w->module, vaddr, &row);
+	}
 	return row_cache_add(u->rows, w->module->id, w->offset, r, &row);
 }
 
@@ -138,6 +157,7 @@ static int step_by_libunwind(struct unwinder *u, struct walk *w)
 
 	if (!cfi || !module_offset_to_vaddr(w->module, w->offset, &vaddr))
 		return -ENOTSUP;
+	w->work += WORK_LIBUNWIND;
 	r = remote_step(u->remote, cfi, step_lookup(&w->step) - vaddr, &w->step);
 	if (r == 0)
 		u->stats.steps_libunwind++;
@@ -171,7 +191,22 @@ static bool on_stack(const struct step *s)
  * or on a stack that was never copied, is no fault of the target's. */
 static enum unwind_end end_of(const struct walk *w, int error, enum unwind_end otherwise)
 {
-	return error == -ENODATA || w->left_stack ? UNWIND_TRUNCATED : otherwise;
+	if (w->left_stack)
+		return UNWIND_OTHER_STACK;
+	return error == -ENODATA ? UNWIND_COPY : otherwise;
+}
+
+/* Whether this is a frame that nobody called, such as the loader's _start: the
+ * ABI's mark is a frame pointer of 0. At a program's first instruction, where the
+ * mark is not made yet, the kernel has cleared all registers. */
+static bool is_outermost(const struct step *s)
+{
+	uint64_t any = s->regs[UNWIND_RBP];
+
+	if (s->exact)
+		for (unsigned reg = UNWIND_R12; reg <= UNWIND_R15; reg++)
+			any |= s->regs[reg];
+	return any == 0 && (!s->exact || s->regs[UNWIND_RBX] == 0);
 }
 
 /* Goes on without a row. True, or false and why the walk is over. */
@@ -179,8 +214,7 @@ static bool leave_without_row(struct unwinder *u, struct walk *w, enum unwind_en
 {
 	int r;
 
-	/* 0 is the ABI's mark of the outermost frame, such as the loader's _start. */
-	if (!w->step.exact && w->step.regs[UNWIND_RBP] == 0) {
+	if (is_outermost(&w->step)) {
 		*ret_end = UNWIND_COMPLETE;
 		return false;
 	}
@@ -189,6 +223,26 @@ static bool leave_without_row(struct unwinder *u, struct walk *w, enum unwind_en
 		return true;
 	*ret_end = end_of(w, r, UNWIND_NO_CFI);
 	return false;
+}
+
+static bool is_code(uint64_t address, void *userdata)
+{
+	const struct process *process = userdata;
+
+	return process_find_map(process, address);
+}
+
+static int step_by_entry(struct unwinder *u, struct walk *w, const struct cfi_row *row)
+{
+	int r = step_by_row(&w->step, row);
+
+	if (r == 0) {
+		u->stats.steps_row++;
+	} else if (r == -ENODATA && search_is_needed(&w->step, row)) {
+		r = search_step(&w->step, row, is_code, (void *)w->process);
+		u->stats.steps_search += r == 0;
+	}
+	return r;
 }
 
 /* Goes from the current frame to its caller's. True, or false and why the walk is over. */
@@ -201,8 +255,23 @@ static bool leave_frame(struct unwinder *u, struct walk *w, struct frame *frame,
 	if (w->module->kind != MODULE_FILE && w->module->kind != MODULE_VDSO)
 		return leave_without_row(u, w, ret_end);
 	entry = find_row(u, w);
-	if (!entry || (entry->result < 0 && entry->result != -ENOTSUP))
+	/* In a system call the next instruction is meant, which may be another
+	 * function's: rt_sigreturn does not return. */
+	if (w->step.exact && entry && entry->result == -ENOENT) {
+		w->offset--;
+		entry = find_row(u, w);
+		w->offset++;
+	}
+	if (w->work > WORK_A_WALK) {
+		*ret_end = UNWIND_WORK;
+		return false;
+	}
+	if (!entry || (entry->result < 0 && entry->result != -ENOTSUP && entry->result != -EXDEV))
 		return leave_without_row(u, w, ret_end);
+	if (entry->result == -EXDEV) {
+		*ret_end = UNWIND_OTHER_STACK;
+		return false;
+	}
 	if (entry->result == 0 && entry->row.kind == CFI_ROW_END) {
 		*ret_end = UNWIND_COMPLETE;
 		return false;
@@ -216,8 +285,7 @@ static bool leave_frame(struct unwinder *u, struct walk *w, struct frame *frame,
 		/* The kernel's return address is no call's. */
 		if (entry->row.kind == CFI_ROW_SIGNAL && !w->step.exact)
 			frame->offset++;
-		r = step_by_row(&w->step, &entry->row);
-		u->stats.steps_row += r == 0;
+		r = step_by_entry(u, w, &entry->row);
 	}
 	if (r < 0) {
 		*ret_end = end_of(w, r, UNWIND_BROKEN);
@@ -246,7 +314,7 @@ size_t unwinder_walk(struct unwinder *u, const struct unwind_input *in, struct f
 	size_t n = 0;
 
 	memcpy(w.step.regs, in->regs, sizeof(w.step.regs));
-	room = min(room, (size_t)PROFD_MAX_FRAMES);
+	room = min(room, (size_t)PROFD_MAX_USER_FRAMES);
 	while (n < room) {
 		struct frame *frame = &frames[n];
 
@@ -275,23 +343,26 @@ void unwinder_stats(const struct unwinder *u, struct unwind_stats *ret_stats)
 	*ret_stats = u->stats;
 }
 
-const char *unwind_end_name(enum unwind_end end)
+const char *unwind_end_note(enum unwind_end end)
 {
 	switch (end) {
-	case UNWIND_COMPLETE:
-		return "complete";
-	case UNWIND_TRUNCATED:
-		return "truncated";
+	case UNWIND_COPY:
+		return "[truncated: stack copy]";
+	case UNWIND_OTHER_STACK:
+		return "[truncated: other stack]";
 	case UNWIND_DEPTH:
-		return "depth";
+		return "[truncated: depth]";
 	case UNWIND_NO_MAP:
-		return "no mapping";
+		return "[truncated: no mapping]";
 	case UNWIND_NO_CFI:
-		return "no call-frame information";
+		return "[truncated: no call-frame information]";
 	case UNWIND_BROKEN:
-		return "broken";
+		return "[truncated: broken stack]";
+	case UNWIND_WORK:
+		return "[truncated: too much work]";
+	case UNWIND_COMPLETE:
 	case UNWIND_END_N:
 		break;
 	}
-	return "unknown";
+	return NULL;
 }

@@ -3,7 +3,8 @@
  * process whose mappings are known. Most steps take a call-frame row
  * (proto/cfi.h), cached by (module, offset); libunwind, with accessors that see
  * only the copy and the module's file, takes what a row cannot say. Where there
- * is no call-frame information, the frame pointer, inside the copy's bounds.
+ * is no call-frame information, Go's own table, or else the frame pointer, inside
+ * the copy's bounds.
  */
 #pragma once
 
@@ -46,13 +47,15 @@ struct unwind_input {
 	size_t stack_bytes;
 };
 
-enum unwind_end {		    /* why a walk ended */
-		  UNWIND_COMPLETE,  /* reached the thread's or program's first frame */
-		  UNWIND_TRUNCATED, /* the copy of the stack ended, or lacks what lay below it */
-		  UNWIND_DEPTH,	    /* PROFD_MAX_FRAMES */
-		  UNWIND_NO_MAP,    /* an address in no mapping */
-		  UNWIND_NO_CFI,    /* no call-frame information, and no frame pointer chain */
-		  UNWIND_BROKEN,    /* malformed information, or a stack that does not grow */
+enum unwind_end {		      /* why a walk ended */
+		  UNWIND_COMPLETE,    /* reached the thread's or program's first frame */
+		  UNWIND_COPY,	      /* the copy of the stack ended, or lacks what lay below it */
+		  UNWIND_OTHER_STACK, /* went on to a stack that was not copied: signals', Go's */
+		  UNWIND_DEPTH,	      /* PROFD_MAX_USER_FRAMES */
+		  UNWIND_NO_MAP,      /* an address in no mapping */
+		  UNWIND_NO_CFI,      /* no call-frame information, and no frame pointer chain */
+		  UNWIND_BROKEN,      /* malformed information, or a stack that does not grow */
+		  UNWIND_WORK, /* rows that are dear to find, more than one walk may look for */
 		  UNWIND_END_N,
 };
 
@@ -62,14 +65,18 @@ int unwinder_new(struct process_table *processes, struct module_table *modules,
 		 struct unwinder **ret_unwinder);
 void unwinder_free(struct unwinder *u);
 
-/* Fills @frames (leaf first), at most @room. Never fails: what could not be
- * walked is said by *ret_end. Returns the number of frames. */
+/* Fills @frames (leaf first), at most @room and at most PROFD_MAX_USER_FRAMES. Never fails: what
+ * could not be walked is said by *ret_end. Returns the number of frames. */
 size_t unwinder_walk(struct unwinder *u, const struct unwind_input *in, struct frame *frames,
 		     size_t room, enum unwind_end *ret_end);
 
 struct unwind_stats {
 	uint64_t ends[UNWIND_END_N];
 	uint64_t steps_row, steps_libunwind, steps_frame_pointer;
+	uint64_t steps_search; /* of a stack pointer kept below the copy (search.h) */
 };
 void unwinder_stats(const struct unwinder *u, struct unwind_stats *ret_stats);
-const char *unwind_end_name(enum unwind_end end);
+
+/* What stands in the profile for the callers that are missing: a text in brackets,
+ * "[truncated: stack copy]". NULL: none are. */
+const char *unwind_end_note(enum unwind_end end);

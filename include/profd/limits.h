@@ -5,7 +5,8 @@
 #pragma once
 
 /* A stack keeps its innermost frames; what lies beyond is cut and marked. */
-#define PROFD_MAX_FRAMES 127
+#define PROFD_MAX_FRAMES 127	  /* of an allocation: the table of stacks is shared memory */
+#define PROFD_MAX_USER_FRAMES 512 /* of a CPU sample; the kernel's part has at most 127 */
 
 /* control socket */
 #define PROFD_MAX_PACKET (64 * 1024) /* bytes of one message */

@@ -42,11 +42,11 @@ struct world {
 
 	struct unwind_input in;
 	uint8_t copy[COPY_MAX_BYTES];
-	struct frame frames[PROFD_MAX_FRAMES];
+	struct frame frames[PROFD_MAX_USER_FRAMES];
 	size_t n;
 	enum unwind_end end;
 
-	uint64_t oracle[PROFD_MAX_FRAMES]; /* what the compiler's own unwinder says */
+	uint64_t oracle[PROFD_MAX_USER_FRAMES]; /* what the compiler's own unwinder says */
 	size_t n_oracle;
 };
 
@@ -78,7 +78,7 @@ static _Unwind_Reason_Code ask_oracle(struct _Unwind_Context *context, void *arg
 {
 	struct world *w = arg;
 
-	if (w->n_oracle < PROFD_MAX_FRAMES)
+	if (w->n_oracle < PROFD_MAX_USER_FRAMES)
 		w->oracle[w->n_oracle++] = _Unwind_GetIP(context);
 	return _URC_NO_REASON;
 }
@@ -102,7 +102,7 @@ SECTION(at_capture) static void capture(void)
 
 static void walk(struct world *w)
 {
-	w->n = unwinder_walk(w->unwinder, &w->in, w->frames, PROFD_MAX_FRAMES, &w->end);
+	w->n = unwinder_walk(w->unwinder, &w->in, w->frames, PROFD_MAX_USER_FRAMES, &w->end);
 }
 
 /* The run-time address of frame @i. */

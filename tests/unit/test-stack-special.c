@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "daemon/stack/search.h"
 #include "daemon/stack/step.h"
 #include "tests/unit/stack-world.h"
 
@@ -63,7 +64,7 @@ static void names_the_code_behind_a_signal_stack(void **state)
 	assert_int_equal(sigaltstack(&old, NULL), 0);
 	free(bytes);
 	walk(w);
-	assert_int_equal(w->end, UNWIND_TRUNCATED);
+	assert_int_equal(w->end, UNWIND_OTHER_STACK);
 	assert_int_equal(w->n, 4);
 	assert_int_equal(address_of(w, 3), (uint64_t)the_ud2);
 }
@@ -115,7 +116,7 @@ static void asks_libunwind_for_an_expression(void **state)
 			break;
 	}
 	assert_int_equal(w->n, 2);
-	assert_int_equal(w->end, UNWIND_TRUNCATED);
+	assert_int_equal(w->end, UNWIND_COPY);
 }
 
 static void call_odd_frame(void)
@@ -194,6 +195,54 @@ static void misses_what_lies_below_the_copy(void **state)
 	assert_int_equal(step_by_row(&s, &row), -EFAULT);
 }
 
+static bool is_4444(uint64_t address, void *userdata)
+{
+	return address == 0x4443;
+}
+
+/* But it stored the same value when it made its frame, and that is looked for. */
+static void searches_what_lies_below_the_copy(void **state)
+{
+	const struct cfi_row row = {
+		.kind = CFI_ROW_ALIGNED,
+		.cfa_reg = CFI_RSP,
+		.cfa_offset = -8,
+		.cfa_deref = true,
+		.cfa_add = 8,
+		.ra_offset = -8,
+	};
+	uint64_t stack[] = {
+		0x1008, /* points down */
+		0x1048, /* to a word that is no code */
+		0x1058, /* to code, but not aligned */
+		0x1068, /* this */
+		0,	0, 0, 0, 0, 0x1234, 0, 0x4444, 0, 0x4444, 0, 0,
+	};
+	struct step s = {
+		.regs[UNWIND_RSP] = 0x1000,
+		.known = STEP_KNOWN_ALL,
+		.exact = true,
+		.stack = (const uint8_t *)stack,
+		.stack_base = 0x1000,
+		.stack_bytes = sizeof(stack),
+	};
+
+	stack[2] = 0x1050;
+	stack[10] = 0x4444;
+	assert_true(search_is_needed(&s, &row));
+	assert_int_equal(step_by_row(&s, &row), -ENODATA);
+	stack[11] = 0;
+	assert_int_equal(search_step(&s, &row, is_4444, NULL), 0);
+	assert_int_equal(s.regs[UNWIND_RSP], 0x1070);
+	assert_int_equal(s.regs[UNWIND_RIP], 0x4444);
+
+	s.regs[UNWIND_RSP] = s.stack_base;
+	stack[13] = 0;
+	assert_int_equal(search_step(&s, &row, is_4444, NULL), -ENODATA);
+	s.regs[UNWIND_RSP] = s.stack_base + 8;
+	assert_false(search_is_needed(&s, &row)); /* the copy holds the place */
+}
+
 /* ---- stacks that mean harm */
 
 static void spoil(struct world *w, uint64_t *seed, bool regs_too)
@@ -215,6 +264,58 @@ static void spoil(struct world *w, uint64_t *seed, bool regs_too)
 	}
 }
 
+#define CHAIN(name, callee)                                                                        \
+	__attribute__((noinline, noclone)) static void name(void)                                  \
+	{                                                                                          \
+		callee();                                                                          \
+		sink++;                                                                            \
+	}
+CHAIN(chain_1, capture)
+CHAIN(chain_2, chain_1)
+CHAIN(chain_3, chain_2)
+CHAIN(chain_4, chain_3)
+CHAIN(chain_5, chain_4)
+CHAIN(chain_6, chain_5)
+CHAIN(chain_7, chain_6)
+CHAIN(chain_8, chain_7)
+CHAIN(chain_9, chain_8)
+CHAIN(chain_10, chain_9)
+CHAIN(chain_11, chain_10)
+CHAIN(chain_12, chain_11)
+CHAIN(chain_13, chain_12)
+CHAIN(chain_14, chain_13)
+CHAIN(chain_15, chain_14)
+CHAIN(chain_16, chain_15)
+CHAIN(chain_17, chain_16)
+
+/* Without .eh_frame_hdr each row is looked for in all of .eh_frame. What one walk
+ * found the next one need not look for. */
+static void rows_that_are_dear_are_found_bit_by_bit(void **state)
+{
+	struct world *w = *state;
+	struct module *module;
+	size_t n;
+
+	chain_17();
+	module = process_open_module(w->processes, w->self,
+				     process_find_map(w->self, w->in.regs[UNWIND_RIP]));
+	walk(w);
+	assert_int_equal(w->end, UNWIND_COMPLETE);
+	chain_17();
+	assert_non_null(module_cfi(w->modules, module));
+	module->cfi.hdr = NULL;
+	unwinder_free(w->unwinder); /* with what it remembers */
+	assert_int_equal(unwinder_new(w->processes, w->modules, &w->unwinder), 0);
+	walk(w);
+	n = w->n;
+	assert_int_equal(w->end, UNWIND_WORK);
+	assert_in_range(n, 8, 18);
+	walk(w);
+	assert_int_equal(w->end, UNWIND_COMPLETE);
+	assert_true(w->n > n);
+	assert_agrees_with_oracle(w);
+}
+
 static void ends_on_any_stack(void **state)
 {
 	static uint8_t good[2048];
@@ -230,12 +331,13 @@ static void ends_on_any_stack(void **state)
 		w->in = in;
 		spoil(w, &seed, round % 2);
 		walk(w);
-		assert_in_range(w->n, 1, PROFD_MAX_FRAMES);
+		assert_in_range(w->n, 1, PROFD_MAX_USER_FRAMES);
 		assert_in_range(w->end, 0, UNWIND_END_N - 1);
 		ends[w->end]++;
 	}
 	for (unsigned i = 0; i < UNWIND_END_N; i++)
-		print_message("%s: %lu\n", unwind_end_name((enum unwind_end)i), ends[i]);
+		print_message("%s: %lu\n", unwind_end_note((enum unwind_end)i) ?: "complete",
+			      ends[i]);
 	assert_true(ends[UNWIND_COMPLETE] < 20000);
 	assert_true(ends[UNWIND_NO_MAP] > 0);
 }
@@ -262,6 +364,8 @@ int main(void)
 		world_test(follows_a_frame_pointer),
 		world_test(walks_code_without_a_file),
 		cmocka_unit_test(misses_what_lies_below_the_copy),
+		cmocka_unit_test(searches_what_lies_below_the_copy),
+		world_test(rows_that_are_dear_are_found_bit_by_bit),
 		world_test(ends_on_any_stack),
 		world_test(leaf_in_no_mapping_is_still_a_frame),
 	};

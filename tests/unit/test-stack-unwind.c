@@ -54,7 +54,7 @@ static void says_where_the_copy_ended(void **state)
 		walk(w);
 		if (w->n == all)
 			break;
-		assert_int_equal(w->end, UNWIND_TRUNCATED);
+		assert_int_equal(w->end, UNWIND_COPY);
 		assert_in_range(w->n, least, all);
 		least = w->n;
 	}
