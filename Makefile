@@ -26,7 +26,8 @@ profctl_c := args command connect deliver expand list main output private run ru
 daemon_c := config engine engine_clients engine_cpu main \
 	keeper/keeper keeper/open \
 	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/memory \
-	proc/module proc/module-file proc/opening proc/pids proc/process proc/records \
+	proc/module proc/module-file proc/opening proc/perf-map proc/pids proc/process \
+	proc/records \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/tracepoint \
 	heap/client heap/read heap/refused heap/trim \
@@ -34,7 +35,7 @@ daemon_c := config engine engine_clients engine_cpu main \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/window \
 	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/function scribe/image \
-	scribe/job scribe/kallsyms scribe/outbox scribe/range scribe/sandbox scribe/scribe \
+	scribe/job scribe/kallsyms scribe/outbox scribe/perf_map scribe/range scribe/sandbox scribe/scribe \
 	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
 	store/store \

@@ -25,16 +25,24 @@ static const struct loss_info infos[LOSS_STACKS] = {
 	[LOSS_PROCESSES] = {"processes_refused", "processes and mappings beyond the limit",
 			    "processes or mappings left out: the tables are full"},
 	[LOSS_MODULES] = {.comment = "files left out: the table of files is full"},
+	[LOSS_PERF_MAPS] = {"perf_maps_refused",
+			    "perf-map files that were not plain, not their process's own, open to "
+			    "others, or too large",
+			    "perf-map files refused: not plain, not their process's own, open to "
+			    "others, or too large"},
 	[LOSS_ASLEEP_MS] = {.comment = "ms that the machine was suspended: not in the duration"},
 };
 
 /* By how a walk of the stack ended; `status` has names of its own for them. */
 static const struct loss_info stack_infos[UNWIND_END_N] = {
-	[UNWIND_TRUNCATED] = {.comment = "stacks cut: deeper than what was copied of them"},
+	[UNWIND_COPY] = {.comment = "stacks cut: deeper than what was copied of them"},
+	[UNWIND_OTHER_STACK] = {.comment = "stacks cut: they go on on another stack, which is not "
+					   "copied"},
 	[UNWIND_DEPTH] = {.comment = "stacks cut: more frames than are kept"},
 	[UNWIND_NO_MAP] = {.comment = "stacks broken off: an address in no mapping"},
 	[UNWIND_NO_CFI] = {.comment = "stacks broken off: no call-frame information"},
 	[UNWIND_BROKEN] = {.comment = "stacks broken off: the stack or its description is broken"},
+	[UNWIND_WORK] = {.comment = "stacks cut: more work than one may make"},
 };
 
 const struct loss_info *loss_info(enum loss loss)
@@ -69,6 +77,7 @@ void losses_moment(const struct control_context *ctx, struct window_moment *ret_
 	m.counters[LOSS_TAKEN_UP] = cpu.taken_up;
 	m.counters[LOSS_PROCESSES] = process_table_refused(ctx->processes);
 	m.counters[LOSS_MODULES] = module_table_refused(ctx->modules);
+	m.counters[LOSS_PERF_MAPS] = module_table_perf_maps_refused(ctx->modules);
 	/* the one clock goes on while the machine sleeps, and the other does not */
 	m.counters[LOSS_ASLEEP_MS] = (clock_ns(CLOCK_BOOTTIME) - m.mono_ns) / NSEC_PER_MSEC;
 	unwinder_stats(ctx->unwinder, &unwind);

@@ -16,6 +16,7 @@ enum loss {
 	LOSS_TAKEN_UP,	/* CPUs that came back: not sampled until they were seen */
 	LOSS_PROCESSES, /* the table of processes, or of a process's mappings, is full */
 	LOSS_MODULES,	/* the table of files is full */
+	LOSS_PERF_MAPS, /* names of generated code that were not trusted */
 	LOSS_ASLEEP_MS, /* the machine was suspended for so long: not a loss, but a gap */
 	LOSS_STACKS,	/* and on: stacks that ended early, by enum unwind_end */
 	LOSS_N = LOSS_STACKS + UNWIND_END_N,

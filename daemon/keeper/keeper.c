@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "daemon/keeper/open.h"
@@ -122,18 +123,28 @@ static int take_map_file(struct keeper *keeper, pid_t pid, uint64_t start, uint6
 	return fd < 0 ? -errno : fd;
 }
 
+static int take_root(struct keeper *keeper, pid_t pid)
+{
+	char root[64];
+	int fd;
+
+	snprintf(root, sizeof(root), "%d/root", (int)pid);
+	fd = openat(keeper->proc_fd, root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* The path in the target's root; in ours when the target has gone. */
 static int take_path(struct keeper *keeper, pid_t pid, const char *path)
 {
-	_cleanup_close_ int root_fd = -1;
-	char root[64];
+	_cleanup_close_ int root_fd = take_root(keeper, pid);
 
-	snprintf(root, sizeof(root), "%d/root", (int)pid);
-	root_fd = openat(keeper->proc_fd, root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root_fd < 0 && (errno == ENOENT || errno == ESRCH))
+	if (root_fd == -ENOENT || root_fd == -ESRCH) {
 		root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (root_fd < 0)
+			return -errno;
+	}
 	if (root_fd < 0)
-		return -errno;
+		return root_fd;
 	return open_below(root_fd, path);
 }
 
@@ -162,6 +173,45 @@ int keeper_open_program(struct keeper *keeper, pid_t pid)
 	snprintf(path, sizeof(path), "%d/exe", (int)pid);
 	path_fd = openat(keeper->proc_fd, path, O_PATH | O_CLOEXEC);
 	return path_fd < 0 ? -errno : open_regular(pid, path_fd, O_RDONLY);
+}
+
+/* Asked of the file that is open, so that nothing can be put in its place. */
+static int check_perf_map(int fd, uid_t uid, uint64_t max_bytes)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_uid != uid && st.st_uid != 0) || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return -EPERM;
+	return (uint64_t)st.st_size > max_bytes ? -EFBIG : 0;
+}
+
+int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_t uid,
+			 uint64_t max_bytes)
+{
+	_cleanup_close_ int root_fd = -1, tmp_fd = -1, path_fd = -1, fd = -1;
+	char name[64];
+	int r;
+
+	if (pid <= 0 || inner_pid <= 0)
+		return -EINVAL;
+	root_fd = take_root(keeper, pid);
+	if (root_fd < 0)
+		return root_fd;
+	tmp_fd = open_below(root_fd, "/tmp");
+	if (tmp_fd < 0)
+		return tmp_fd;
+	snprintf(name, sizeof(name), "perf-%d.map", (int)inner_pid);
+	/* A link is opened as such, and is no regular file. */
+	path_fd = openat(tmp_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (path_fd < 0)
+		return -errno;
+	fd = open_regular(pid, path_fd, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	r = check_perf_map(fd, uid, max_bytes);
+	return r < 0 ? r : take_fd(&fd);
 }
 
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)

@@ -61,5 +61,13 @@ int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_
 /* The file that @pid runs, as keeper_open_mapped() opens files. */
 int keeper_open_program(struct keeper *keeper, pid_t pid);
 
+/* The names that a process gives to code it generates: /tmp/perf-PID.map below its
+ * own root, @inner_pid being its pid as it knows it itself. It has to be a regular
+ * file, not reached by a link of that name, that belongs to @uid or root, that
+ * nobody else may write to, and of at most @max_bytes. -EPERM: not so; -EFBIG;
+ * -EINVAL as above; -ENOENT: there is none. */
+int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_t uid,
+			 uint64_t max_bytes);
+
 /* As keeper_open_mapped for a heap table, which is also written to. */
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "profd/base.h"
@@ -89,6 +90,29 @@ int identity_parse_uid(const char *status, uid_t *ret_uid)
 	if (parse_uids(status, uids) < 0)
 		return -EBADMSG;
 	*ret_uid = uids[0] == uids[1] && uids[0] == uids[2] ? uids[0] : 0;
+	return 0;
+}
+
+/* NSpid: has the pid in each namespace, the process's own one last. */
+int identity_parse_inner_pid(const char *status, pid_t *ret_pid)
+{
+	const char *line = strstr(status, "\nNSpid:");
+	const char *at = line ? line + strlen("\nNSpid:") : NULL, *end;
+	long pid = 0;
+	char *next;
+
+	if (!line)
+		return -EBADMSG;
+	for (end = strchrnul(at, '\n'); at < end; at = next) {
+		long value = strtol(at, &next, 10);
+
+		if (next == at || next > end)
+			break;
+		pid = value;
+	}
+	if (pid <= 0 || pid > INT32_MAX)
+		return -EBADMSG;
+	*ret_pid = (pid_t)pid;
 	return 0;
 }
 
@@ -261,6 +285,14 @@ int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid)
 	int rc = identity_read_text(keeper, pid, KEEPER_STATUS, text);
 
 	return rc < 0 ? rc : identity_parse_uid(text, ret_uid);
+}
+
+int process_read_inner_pid(struct keeper *keeper, pid_t pid, pid_t *ret_pid)
+{
+	char text[IDENTITY_MAX_BYTES];
+	int rc = read_text(keeper, pid, KEEPER_STATUS, text);
+
+	return rc < 0 ? rc : identity_parse_inner_pid(text, ret_pid);
 }
 
 int process_read_setuid(struct keeper *keeper, pid_t pid, bool *ret_setuid)

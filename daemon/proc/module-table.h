@@ -32,6 +32,8 @@ struct module_table {
 	size_t open_fds;
 	size_t cfi_bytes;
 	uint64_t cfi_clock;
+	size_t n_perf_maps; /* held open */
+	uint64_t perf_maps_refused;
 };
 
 void name_key_start(struct name_key *k, enum name_tag tag);

@@ -269,6 +269,20 @@ struct module *module_get_jit(struct module_table *table, pid_t pid)
 	return m;
 }
 
+void module_forget_jit(struct module_table *table, pid_t pid)
+{
+	struct name_key k;
+	struct name *name;
+
+	name_key_start(&k, NAME_JIT);
+	name_key_add(&k, &pid, sizeof(pid));
+	name = module_find_name(table, &k);
+	if (!name)
+		return;
+	HASH_DEL(table->names, name);
+	free(name);
+}
+
 struct module *module_by_id(struct module_table *table, uint32_t id)
 {
 	return id > 0 && id <= table->n ? table->modules[id - 1] : NULL;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/keeper/keeper.h"
 #include "proto/cfi.h"
 
 #define MODULE_BUILD_ID_MAX 20
@@ -49,7 +50,8 @@ struct module {
 	uint32_t id;
 	enum module_kind kind;
 	char *path; /* as the first process that mapped it named it, without " (deleted)" */
-	pid_t pid;  /* MODULE_JIT: whose */
+	pid_t pid;  /* MODULE_JIT: whose; then fd is its perf-map */
+	uint64_t start_ticks; /* likewise: of that process; 0: not known yet */
 
 	uint8_t build_id[MODULE_BUILD_ID_MAX];
 	size_t build_id_bytes;
@@ -70,11 +72,11 @@ struct module {
 	struct module_place places[MODULE_SEGMENT_MAX];
 
 	struct module_range eh_frame_hdr, eh_frame; /* in the file */
+	struct module_range go_table;		    /* Go's own table of functions, in the file */
 	bool cfi_loaded;
 	uint8_t *cfi_bytes; /* copies that `cfi` points into */
-	struct module_range go_table;		    /* Go's own table of functions, in the file */
 	size_t cfi_size;
-	uint64_t cfi_used; /* when last asked for, by the table's clock */
+	uint64_t cfi_used; /* when last asked for, by the table's clock; a perf-map too */
 	struct cfi_module cfi;
 };
 
@@ -90,6 +92,7 @@ struct module *module_get_file(struct module_table *table, const char *path,
 struct module *module_get_kernel(struct module_table *table);
 struct module *module_get_vdso(struct module_table *table);
 struct module *module_get_jit(struct module_table *table, pid_t pid);
+void module_forget_jit(struct module_table *table, pid_t pid); /* the pid is another's now */
 struct module *module_get_note(struct module_table *table, const char *text);
 struct module *module_by_id(struct module_table *table, uint32_t id); /* NULL: none */
 size_t module_count(const struct module_table *table);
@@ -105,6 +108,13 @@ size_t module_table_cfi_bytes(const struct module_table *table);
  * half of RLIMIT_NOFILE in use. */
 int module_adopt_fd(struct module_table *table, struct module *module, int fd,
 		    struct module **ret_module);
+
+/* Takes the names that the process gives to its generated code (a perf-map, see
+ * keeper_open_perf_map()) for @module's file, or the file that is there now if it had
+ * one. Once its process has ended it keeps what it has. The PROFD_MAX_PERF_MAPS that
+ * were asked for last are held. Returns 0 or -errno; -ENOENT: the process writes none. */
+int module_open_perf_map(struct module_table *table, struct keeper *keeper, struct module *module);
+uint64_t module_table_perf_maps_refused(const struct module_table *table); /* not trusted */
 
 /* The unwind information, read on first use. NULL: it has none, or cannot be
  * read. All copies together stay within PROFD_MAX_CFI_BYTES, one module's within

@@ -85,6 +85,15 @@ static void replace_module(struct process *process, const struct module *from, s
 			process->maps[i].module = to;
 }
 
+/* A program may begin to write its map at any time. The first, second, fourth,
+ * eighth.. time that its generated code is seen is soon enough, and costs little. */
+static void try_perf_map(struct process_table *table, struct module *m)
+{
+	m->attempts++;
+	if (m->fd < 0 && m->attempts < INT32_MAX && (m->attempts & (m->attempts - 1)) == 0)
+		(void)module_open_perf_map(table->modules, table->keeper, m);
+}
+
 struct module *process_open_module(struct process_table *table, struct process *process,
 				   const struct process_map *map)
 {
@@ -95,6 +104,8 @@ struct module *process_open_module(struct process_table *table, struct process *
 		replace_module(process, m, m->alias_of);
 		return map->module;
 	}
+	if (m->kind == MODULE_JIT)
+		try_perf_map(table, m);
 	if (!should_open(m, process->pid))
 		return m;
 	m->opened = true;

@@ -72,6 +72,7 @@ static void on_exec(struct process_table *table, struct process_entry *e)
 	e->leader_exited = false;
 	entry_forget_threads(e);
 	mapping_clear(&e->process);
+	module_forget_jit(table->modules, e->process.pid);
 	e->process.maps_known = true;
 	e->process.unit_known = false; /* systemd moves its children before they exec */
 }
@@ -105,6 +106,7 @@ static void reset(struct process_table *table, struct process_entry *e)
 	entry_mark_alive(table, e);
 	entry_forget_threads(e);
 	mapping_clear(&e->process);
+	module_forget_jit(table->modules, pid);
 	free(e->process.unit);
 	e->leader_exited = false;
 	e->process = (struct process){.pid = pid};

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "profd/base.h"
 #include "profd/limits.h"
@@ -77,18 +78,43 @@ void outbox_quarantine(struct outbox *outbox, uint32_t module)
 	outbox->quarantined++;
 }
 
+/* A perf-map grows, and may be another file by now: then it is sent anew. */
+static void refresh_perf_map(struct outbox *outbox, struct module *module,
+			     struct outbox_module *state)
+{
+	struct stat st = {};
+
+	if (outbox->keeper)
+		(void)module_open_perf_map(outbox->modules, outbox->keeper, module);
+	if (module->fd < 0 || fstat(module->fd, &st) < 0)
+		return;
+	if (state->sent &&
+	    ((uint64_t)st.st_size != state->bytes || st.st_mtim.tv_sec != state->changed.tv_sec ||
+	     st.st_mtim.tv_nsec != state->changed.tv_nsec)) {
+		state->sent = false;
+		outbox->n_sent--;
+	}
+	state->bytes = (uint64_t)st.st_size;
+	state->changed = st.st_mtim;
+}
+
 void outbox_begin(struct outbox *outbox, const struct job *job)
 {
 	struct outbox_module *state;
+	struct module *module;
 
 	outbox->next = 0;
 	for (size_t i = 0; i < job->n_modules; i++) {
 		/* Those that cannot be found here are not found later either. */
-		if (!module_by_id(outbox->modules, job->modules[i]))
+		module = module_by_id(outbox->modules, job->modules[i]);
+		if (!module)
 			continue;
 		state = get_state(outbox, job->modules[i]);
-		if (state)
-			state->last_job = job->id;
+		if (!state || state->last_job == job->id)
+			continue;
+		state->last_job = job->id;
+		if (module->kind == MODULE_JIT)
+			refresh_perf_map(outbox, module, state);
 	}
 }
 
@@ -107,6 +133,8 @@ static int find_file(struct outbox *outbox, const struct module *module,
 			outbox->kallsyms_fd = keeper_open_machine(outbox->keeper, KEEPER_KALLSYMS);
 		return outbox->kallsyms_fd;
 	case MODULE_JIT:
+		*ret_kind = PROFD__SCRIBE__MODULE_KIND__PERF_MAP;
+		return module->fd;
 	case MODULE_NOTE:
 		break;
 	}

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "daemon/keeper/keeper.h"
 #include "daemon/proc/module.h"
@@ -15,7 +16,9 @@
 struct outbox_module { /* by id */
 	bool sent;
 	bool quarantined;
-	uint32_t last_job; /* that needed it */
+	uint32_t last_job;	 /* that needed it */
+	struct timespec changed; /* a perf-map, when it was sent */
+	uint64_t bytes;
 };
 
 struct outbox {

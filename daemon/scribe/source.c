@@ -18,6 +18,7 @@
 #include "profd/limits.h"
 #include "daemon/scribe/image.h"
 #include "daemon/scribe/kallsyms.h"
+#include "daemon/scribe/perf_map.h"
 
 #define SOURCE_MAX_HEAP	  (256ULL << 20) /* bytes allocated */
 #define SOURCE_MAX_MAPPED (4ULL << 30)	 /* bytes of files mapped */
@@ -32,6 +33,7 @@ struct source {
 	int error; /* why it cannot be read; kept, so that it is tried once */
 	struct image *image;
 	struct kallsyms *kallsyms;
+	struct perf_map *perf_map;
 };
 
 struct source_table {
@@ -55,6 +57,8 @@ static void source_close(struct source_table *table, struct source *source)
 		table->mapped_bytes -= source->bytes;
 	image_close(source->image);
 	kallsyms_free(source->kallsyms);
+	perf_map_free(source->perf_map);
+	source->perf_map = NULL;
 	source->image = NULL;
 	source->kallsyms = NULL;
 	source->opened = false;
@@ -149,7 +153,15 @@ static void source_open(struct source_table *table, struct source *source)
 	case SOURCE_KALLSYMS:
 		source->error = kallsyms_new(source->fd, &source->kallsyms);
 		break;
+	case SOURCE_PERF_MAP:
+		source->error = perf_map_new(source->fd, &source->perf_map);
+		break;
 	}
+}
+
+bool source_is_lasting(const struct source *source)
+{
+	return source->kind != SOURCE_PERF_MAP;
 }
 
 int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
@@ -162,6 +174,8 @@ int source_name(struct source_table *table, struct source *source, uint64_t offs
 		return source->error;
 	if (source->kallsyms)
 		return kallsyms_find(source->kallsyms, offset, symbol);
+	if (source->perf_map)
+		return perf_map_find(source->perf_map, offset, symbol);
 	if (!image_offset_to_vaddr(source->image, offset, ret_vaddr))
 		return -ENOENT;
 	return image_find(source->image, *ret_vaddr, lines, symbol);

@@ -13,6 +13,7 @@
 enum source_kind {
 	SOURCE_ELF,
 	SOURCE_KALLSYMS,
+	SOURCE_PERF_MAP,
 };
 
 struct source;
@@ -32,6 +33,9 @@ struct source *source_find(struct source_table *table, uint32_t id); /* NULL: no
  * Returns 0; -ENOENT: no name; other errors: the module cannot be read. */
 int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
 		struct symbol *symbol, uint64_t *ret_vaddr);
+
+/* False: the program may give an address to other code, answers are not to be kept. */
+bool source_is_lasting(const struct source *source);
 
 /* Between jobs: closes what is open if too much memory is held. */
 void source_table_trim(struct source_table *table);

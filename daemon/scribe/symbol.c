@@ -44,6 +44,20 @@ int symbol_push(struct symbol *symbol, const char *raw, const char *file, int64_
 	return 0;
 }
 
+int symbol_push_plain(struct symbol *symbol, const char *name)
+{
+	if (symbol->n == SYMBOL_MAX_LINES)
+		return -ENOSPC;
+	symbol->names[symbol->n] = NULL;
+	symbol->lines[symbol->n] = (struct pprof_line){
+		.name = name,
+		.system_name = name,
+		.file = "",
+	};
+	symbol->n++;
+	return 0;
+}
+
 void symbol_done(struct symbol *symbol)
 {
 	for (size_t i = 0; i < symbol->n; i++)

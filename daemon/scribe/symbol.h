@@ -21,4 +21,6 @@ struct symbol {
  * Returns 0 or -ENOSPC. */
 int symbol_push(struct symbol *symbol, const char *raw, const char *file, int64_t line,
 		int64_t start_line);
+/* The same of a name that means nothing to a linker: it is shown as it is. */
+int symbol_push_plain(struct symbol *symbol, const char *name);
 void symbol_done(struct symbol *symbol);

@@ -121,12 +121,12 @@ static int set_found(struct pprof *p, uint64_t id, struct place *place, uint64_t
 		int error = r;
 
 		r = set_makeshift(p, id, place, vaddr);
-		if (r == 0 && error == -ENOENT && lines)
+		if (r == 0 && error == -ENOENT && lines && source_is_lasting(place->source))
 			keep_makeshift(p, id, place, offset, how->cache);
 		return r;
 	}
 	answer = (struct cache_answer){.lines = symbol.lines, .n = symbol.n, .named = true};
-	if (lines)
+	if (lines && source_is_lasting(place->source))
 		cache_add(how->cache, place->module, offset, &answer);
 	*ret_named = true;
 	return pprof_set_lines(p, id, symbol.lines, symbol.n);

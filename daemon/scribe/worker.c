@@ -206,6 +206,8 @@ static void worker_module(struct worker *w, const Profd__Scribe__Module *module,
 		source_add(w->sources, module->id, SOURCE_KALLSYMS, take_fd(&packet->fds[0]));
 		break;
 	case PROFD__SCRIBE__MODULE_KIND__PERF_MAP:
+		source_add(w->sources, module->id, SOURCE_PERF_MAP, take_fd(&packet->fds[0]));
+		break;
 	case _PROFD__SCRIBE__MODULE_KIND_IS_INT_SIZE:
 		break;
 	}

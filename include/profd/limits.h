@@ -29,10 +29,14 @@
 #define PROFD_MAX_SYMBOL_BYTES_ROUND (128u << 20) /* of all programs in one request */
 #define PROFD_MAX_ENVIRON_BYTES (128u << 10) /* looked at of a process's environment */
 #define PROFD_MAX_STACK_THREADS 1024	/* whose stacks are looked for */
+#define PROFD_MAX_PERF_MAPS 256		      /* held open, of processes that generate code */
+#define PROFD_MAX_PERF_MAP_BYTES (64u << 20)  /* a larger one is refused */
 
 /* scribe */
 #define PROFD_SCRIBE_JOB_SECONDS 60 /* a job that takes longer is a hang */
 #define PROFD_SCRIBE_MAX_MODULES 4096
+#define PROFD_MAX_PERF_MAP_LINES (1u << 20) /* what follows is not looked at */
+#define PROFD_MAX_PERF_MAP_NAME 1024	    /* bytes; what is longer is cut */
 
 /* trim */
 #define PROFD_TRIM_DEADLINE_MS 1000

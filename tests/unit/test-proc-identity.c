@@ -96,6 +96,19 @@ static void test_uid_text(void **state)
 	assert_int_equal(identity_parse_uid("Name:\tUid: 7\n", &uid), -EBADMSG);
 }
 
+static void the_inner_pid_is_the_last(void **state)
+{
+	pid_t pid = 0;
+
+	assert_int_equal(identity_parse_inner_pid("Name:\tx\nNSpid:\t317\nVmPeak:\t9\n", &pid), 0);
+	assert_int_equal(pid, 317);
+	assert_int_equal(identity_parse_inner_pid("Name:\tx\nNSpid:\t317\t42\t1\n5\n", &pid), 0);
+	assert_int_equal(pid, 1);
+	assert_int_equal(identity_parse_inner_pid("Name:\tNSpid: 3\n", &pid), -EBADMSG);
+	assert_int_equal(identity_parse_inner_pid("Name:\tx\nNSpid:\t\n7\n", &pid), -EBADMSG);
+	assert_int_equal(identity_parse_inner_pid("Name:\tx\nNSpid:\t-1\n", &pid), -EBADMSG);
+}
+
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static void check_unit(const char *cgroup, const char *expected)
@@ -220,6 +233,7 @@ int main(void)
 		cmocka_unit_test(test_rollup_text),
 		cmocka_unit_test(test_ending),
 		cmocka_unit_test(test_oom_count),
+		cmocka_unit_test(the_inner_pid_is_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
