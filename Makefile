@@ -187,15 +187,21 @@ check-now: all unit fixtures $(BUILD)/gocheck
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
 
 #: bench    what profd costs a program and the machine; installs what is missing; 10 minutes
-#:          (BENCH="replace pairs programs start memory latency daemon": only those;
+#:          (BENCH="replace pairs programs start memory latency daemon unwind": only those;
 #:          BENCH=peers: other heap profilers on the same loop)
 BENCH ?=
 bench:
 	$(Q)tests/deps.sh install bench
 	$(Q)$(MAKE) --no-print-directory bench-now
 
-bench-now: all $(BUILD)/fixtures/split $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+bench-now: all $(BUILD)/fixtures/split $(BUILD)/fixtures/stacks-shapes $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 	$(Q)BUILD=$(BUILD) tests/bench/run $(BENCH)
+
+# It walks stacks as the daemon does.
+$(BUILD)/bench/unwind: tests/bench/unwind.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(filter %.a,$^) \
+		$(libs_daemon)
 
 $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,CC,$<)

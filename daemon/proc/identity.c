@@ -290,7 +290,7 @@ int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid)
 int process_read_inner_pid(struct keeper *keeper, pid_t pid, pid_t *ret_pid)
 {
 	char text[IDENTITY_MAX_BYTES];
-	int rc = read_text(keeper, pid, KEEPER_STATUS, text);
+	int rc = identity_read_text(keeper, pid, KEEPER_STATUS, text);
 
 	return rc < 0 ? rc : identity_parse_inner_pid(text, ret_pid);
 }
