@@ -4,7 +4,8 @@
  *
  * The files of a client's modules are opened a moment after it has attached,
  * when its first stacks are in the table, so that they can be symbolized also
- * if the process does not live to see a snapshot.
+ * if the process does not live to see a snapshot. Then is also learnt what the
+ * process is part of: the start of a program is not held up by it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -56,6 +57,7 @@ static int on_open_modules(sd_event_source *source, uint64_t usec, void *userdat
 	struct watch *w = userdata;
 	struct control_context *ctx = &w->engine->ctx;
 
+	heap_client_learn(ctx->clients, w->client);
 	(void)heap_client_open_modules(ctx->keeper, w->client, ctx->modules);
 	return 0;
 }

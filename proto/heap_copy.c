@@ -210,15 +210,11 @@ static int read_regions(int fd, struct heap_copy *copy, struct raw *raw)
 
 static int fill(int fd, struct heap_copy *copy, struct raw *raw)
 {
-	uint32_t version;
 	int r;
 
-	r = heap_table_check(fd, &version);
+	r = heap_table_check(fd, &copy->header);
 	if (r < 0)
 		return r == -EPROTONOSUPPORT ? -EBADMSG : r;
-	r = heap_table_header(fd, &copy->header);
-	if (r < 0)
-		return r;
 	r = check_regions(&copy->header);
 	if (r < 0)
 		return r;

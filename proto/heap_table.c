@@ -30,10 +30,11 @@ static int read_header(int fd, struct heap_header *ret)
 
 	if (n < 0)
 		return -errno;
+	ret->reply.allocator[sizeof(ret->reply.allocator) - 1] = '\0';
 	return n == sizeof(*ret) ? 0 : -EBADMSG;
 }
 
-int heap_table_check(int fd, uint32_t *ret_version)
+int heap_table_check(int fd, struct heap_header *ret_header)
 {
 	struct heap_header h;
 	struct stat st;
@@ -53,14 +54,11 @@ int heap_table_check(int fd, uint32_t *ret_version)
 		return r;
 	if (h.magic != HEAP_TABLE_MAGIC)
 		return -EBADMSG;
-	if (h.version != HEAP_TABLE_VERSION) {
-		*ret_version = h.version;
-		return -EPROTONOSUPPORT;
-	}
-	if (h.header_bytes != sizeof(h) || h.table_bytes != (uint64_t)st.st_size)
+	if (h.version == HEAP_TABLE_VERSION &&
+	    (h.header_bytes != sizeof(h) || h.table_bytes != (uint64_t)st.st_size))
 		return -EBADMSG;
-	*ret_version = h.version;
-	return 0;
+	*ret_header = h;
+	return h.version == HEAP_TABLE_VERSION ? 0 : -EPROTONOSUPPORT;
 }
 
 int heap_table_header(int fd, struct heap_header *ret_header)
@@ -72,7 +70,6 @@ int heap_table_header(int fd, struct heap_header *ret_header)
 		return r;
 	if (h.magic != HEAP_TABLE_MAGIC || h.version != HEAP_TABLE_VERSION)
 		return -EBADMSG;
-	h.reply.allocator[sizeof(h.reply.allocator) - 1] = '\0';
 	*ret_header = h;
 	return 0;
 }

@@ -47,10 +47,11 @@ struct heap_copy {
 
 /*
  * Checks that @fd is a heap table that this build can read.
- * Returns 0; -EPROTONOSUPPORT: another version (*ret_version says which);
- * -EBADMSG: not a table; -EPERM: it can still be truncated (seals missing).
+ * Returns 0; -EPROTONOSUPPORT: another version (ret_header->version says which,
+ * and is all that holds); -EBADMSG: not a table; -EPERM: it can still be truncated
+ * (seals missing).
  */
-int heap_table_check(int fd, uint32_t *ret_version);
+int heap_table_check(int fd, struct heap_header *ret_header);
 
 /* Copies and checks the whole table. Returns 0, -EBADMSG or -ENOMEM. */
 int heap_table_copy(int fd, struct heap_copy **ret_copy);

@@ -74,7 +74,7 @@ static bool was_out_of_memory(struct control_context *ctx, const struct heap_cli
 }
 
 static void learn_ending(struct control_context *ctx, const struct heap_client *client,
-			 struct ended *ret)
+			 uint64_t samples, struct ended *ret)
 {
 	struct ended e = {
 		.pid = client->pid,
@@ -86,7 +86,8 @@ static void learn_ending(struct control_context *ctx, const struct heap_client *
 	};
 
 	memcpy(e.comm, client->comm, sizeof(e.comm));
-	(void)heap_client_inuse(client, &e.inuse_bytes, &(int64_t){0});
+	if (samples > 0)
+		(void)heap_client_inuse(client, &e.inuse_bytes, &(int64_t){0});
 	e.known = process_read_ending(ctx->keeper, client->pid, client->pid_fd, &e.status) == 0;
 	if (e.known)
 		process_describe_ending(e.status, e.how, sizeof(e.how));
@@ -122,7 +123,7 @@ void last_heap(struct control_context *ctx, struct heap_client *client)
 
 	(void)heap_table_header(client->table_fd, &header);
 	ended.in_order = header.state == HEAP_STATE_EXITED;
-	learn_ending(ctx, client, &ended);
+	learn_ending(ctx, client, header.samples, &ended);
 	/* the helpers that a command starts by the dozen have nothing to tell */
 	empty = header.samples == 0 && client->pid != ctx->watched;
 	if (!empty && (ctx->private || !ended.in_order))

@@ -12,6 +12,7 @@ static void send_one(const Profd__Reply *reply, void *userdata)
 
 static void send_clients(struct peer *p)
 {
+	heap_clients_learn(p->ctx->clients);
 	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next) {
 		struct report_target t;
 

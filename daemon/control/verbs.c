@@ -158,6 +158,8 @@ static bool check_targets(struct peer *p, struct series_spec *spec)
 	/* for clients that could not reach the socket */
 	if (spec->heap && !(spec->pid && heap_clients_find(p->ctx->clients, spec->pid)))
 		p->ctx->scan(p->ctx->engine);
+	if (*spec->unit)
+		heap_clients_learn(p->ctx->clients);
 	if (spec->pid && !check_pid(p, spec))
 		return false;
 	if (spec->cpu && !check_cpu(p, spec))

@@ -111,21 +111,26 @@ struct heap_client *heap_clients_find(struct heap_clients *clients, pid_t pid)
 /* What only a process that is still there can tell. */
 static int read_identity(struct keeper *keeper, struct heap_client *c)
 {
-	int r;
-
 	c->pid_fd = keeper_open_process(keeper, c->pid);
 	if (c->pid_fd < 0)
 		return c->pid_fd;
-	r = process_read_start(keeper, c->pid, &c->start_ticks);
-	if (r < 0)
-		return r;
-	r = process_read_comm(keeper, c->pid, c->comm);
-	if (r < 0)
-		return r;
-	(void)process_read_unit(keeper, c->pid, &c->unit); /* none is an answer too */
-	if (process_find_oom_count(keeper, c->pid, &c->oom_path) == 0)
+	return process_read_identity(keeper, c->pid, &c->start_ticks, c->comm);
+}
+
+void heap_client_learn(struct heap_clients *clients, struct heap_client *c)
+{
+	if (c->learnt || c->dead)
+		return;
+	c->learnt = true;
+	(void)process_read_unit(clients->keeper, c->pid, &c->unit); /* none is an answer too */
+	if (process_find_oom_count(clients->keeper, c->pid, &c->oom_path) == 0)
 		(void)process_read_oom_count(c->oom_path, &c->oom_kills);
-	return 0;
+}
+
+void heap_clients_learn(struct heap_clients *clients)
+{
+	for (struct heap_client *c = clients->first; c; c = c->next)
+		heap_client_learn(clients, c);
 }
 
 /* Who is this? A process that has ended, before we looked or while we did, is
@@ -168,18 +173,14 @@ int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int tab
 	_cleanup_close_ int fd = table_fd;
 	struct heap_client *known = heap_clients_find(clients, pid), *c;
 	struct heap_header header;
-	uint32_t version;
 	int r;
 
 	if (clients->count >= PROFD_MAX_CLIENTS)
 		return -ENOSPC;
-	r = heap_table_check(fd, &version);
+	r = heap_table_check(fd, &header);
 	if (r == -EPROTONOSUPPORT &&
-	    !heap_refusals_add(&clients->refused, clients->keeper, pid, uid, version))
+	    !heap_refusals_add(&clients->refused, clients->keeper, pid, uid, header.version))
 		return -EEXIST;
-	if (r < 0)
-		return r;
-	r = heap_table_header(fd, &header);
 	if (r < 0)
 		return r;
 	if (known && same_file(known->table_fd, fd))

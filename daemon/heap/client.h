@@ -20,7 +20,8 @@ struct heap_client {
 	int table_fd;
 	uint64_t start_ticks; /* with pid, the process's identity */
 	char comm[PROCESS_COMM_BYTES];
-	char *unit; /* NULL: none */
+	bool learnt; /* what follows is known */
+	char *unit;  /* NULL: none */
 	bool dead;
 	int64_t died_unix_ns;
 	uint64_t rate_bytes;
@@ -51,6 +52,11 @@ int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int tab
 
 /* Those that were refused for their version (heap_clients_add() notes them). */
 struct heap_refusals *heap_clients_refused(struct heap_clients *clients);
+
+/* Reads what the process is part of, once. Not done when it attaches, as most of
+ * those that end soon are never asked after. */
+void heap_client_learn(struct heap_clients *clients, struct heap_client *client);
+void heap_clients_learn(struct heap_clients *clients); /* of all */
 
 /* Takes the client off the table. It is freed when its last user lets go. */
 void heap_clients_remove(struct heap_clients *clients, struct heap_client *client);

@@ -238,6 +238,19 @@ int identity_read_stat(struct keeper *keeper, pid_t pid, struct identity_stat *r
 	return rc < 0 ? rc : identity_parse_stat(text, ret_stat);
 }
 
+int process_read_identity(struct keeper *keeper, pid_t pid, uint64_t *ret_start_ticks,
+			  char ret_comm[PROCESS_COMM_BYTES])
+{
+	struct identity_stat st;
+	int rc = identity_read_stat(keeper, pid, &st);
+
+	if (rc < 0)
+		return rc;
+	*ret_start_ticks = st.start_ticks;
+	memcpy(ret_comm, st.comm, PROCESS_COMM_BYTES);
+	return 0;
+}
+
 int process_read_start(struct keeper *keeper, pid_t pid, uint64_t *ret_ticks)
 {
 	struct identity_stat st;

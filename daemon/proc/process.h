@@ -99,6 +99,8 @@ uint64_t process_table_refused(const struct process_table *table);
 
 /* /proc/PID/stat's start time, and resident bytes; for identity and reckoning.
  * Return 0 or -errno. */
+int process_read_identity(struct keeper *keeper, pid_t pid, uint64_t *ret_start_ticks,
+			  char ret_comm[PROCESS_COMM_BYTES]);
 int process_read_start(struct keeper *keeper, pid_t pid, uint64_t *ret_ticks);
 int process_read_rss(struct keeper *keeper, pid_t pid, uint64_t *ret_bytes);
 int process_read_comm(struct keeper *keeper, pid_t pid, char ret[PROCESS_COMM_BYTES]);

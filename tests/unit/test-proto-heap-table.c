@@ -111,18 +111,18 @@ static void test_reads_what_is_there(void **state)
 
 static void test_refuses_what_is_no_table(void **state)
 {
-	uint32_t version = 0;
+	struct heap_header header;
 	struct table t;
 
 	make_table(&t, false);
-	assert_int_equal(heap_table_check(t.fd, &version), -EPERM);
+	assert_int_equal(heap_table_check(t.fd, &header), -EPERM);
 	drop_table(&t);
 	make_table(&t, true);
 	t.header->version = 7;
-	assert_int_equal(heap_table_check(t.fd, &version), -EPROTONOSUPPORT);
-	assert_int_equal(version, 7);
+	assert_int_equal(heap_table_check(t.fd, &header), -EPROTONOSUPPORT);
+	assert_int_equal(header.version, 7);
 	t.header->magic++;
-	assert_int_equal(heap_table_check(t.fd, &version), -EBADMSG);
+	assert_int_equal(heap_table_check(t.fd, &header), -EBADMSG);
 	drop_table(&t);
 }
 
