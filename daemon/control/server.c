@@ -11,11 +11,20 @@
 #include "profd/base.h"
 #include "profd/limits.h"
 
+/*
+ * Programs that start announce themselves, and a storm of them would wake us for
+ * each, on a CPU that it needs itself. So after connections have been accepted, no
+ * more are for a moment; then all that came meanwhile, in their order. A private
+ * daemon has one command, whose end may come before the moment does.
+ */
+#define PAUSE_US 20000
+
 struct server {
 	struct control_context *ctx;
 	char *path;
 	int fd;
 	sd_event_source *source;
+	sd_event_source *pause; /* its end */
 	struct peer *peers;
 	size_t n_peers;
 };
@@ -116,15 +125,13 @@ static void peer_new(struct server *s, int fd)
 		peer_free(p);
 }
 
-static int on_listen(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void accept_all(struct server *s)
 {
-	struct server *s = userdata;
-
 	for (;;) {
-		int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int peer = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (peer < 0)
-			return 0;
+			return;
 		if (s->n_peers >= PROFD_MAX_PEERS) {
 			s->ctx->counters.peers_refused++;
 			close(peer);
@@ -132,6 +139,35 @@ static int on_listen(sd_event_source *source, int fd, uint32_t events, void *use
 		}
 		peer_new(s, peer);
 	}
+}
+
+static int on_listen(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct server *s = userdata;
+
+	accept_all(s);
+	if (s->pause && sd_event_source_set_time_relative(s->pause, PAUSE_US) >= 0 &&
+	    sd_event_source_set_enabled(s->pause, SD_EVENT_ONESHOT) >= 0)
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	return 0;
+}
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *s = userdata;
+
+	return sd_event_source_set_enabled(s->source, SD_EVENT_ON);
+}
+
+static int make_pause(struct server *s)
+{
+	int r;
+
+	if (s->ctx->private)
+		return 0;
+	r = sd_event_add_time(s->ctx->loop, &s->pause, CLOCK_MONOTONIC, 0, PAUSE_US / 4,
+			      on_pause_over, s);
+	return r < 0 ? r : sd_event_source_set_enabled(s->pause, SD_EVENT_OFF);
 }
 
 /* A socket file that a dead profd left behind answers ECONNREFUSED. */
@@ -186,6 +222,8 @@ int server_new(struct control_context *ctx, const char *path, struct server **re
 	if (r < 0)
 		goto fail;
 	r = sd_event_add_io(ctx->loop, &s->source, s->fd, EPOLLIN, on_listen, s);
+	if (r >= 0)
+		r = make_pause(s);
 	if (r < 0)
 		goto fail;
 	*ret_server = s;
@@ -204,6 +242,7 @@ void server_free(struct server *s)
 		peer_free(s->peers);
 	}
 	sd_event_source_disable_unref(s->source);
+	sd_event_source_disable_unref(s->pause);
 	if (s->fd >= 0) {
 		close(s->fd);
 		unlink(s->path);
