@@ -23,11 +23,11 @@ preload_c := aside environment fork intern interpose modules operators sampler s
 	walk walk-x86_64 weight session early live objects
 profctl_c := args command connect deliver expand list main output private run run_options save \
 	series signals snapshot status table top units
-daemon_c := config engine engine_clients engine_cpu main \
+daemon_c := config engine engine_clients engine_cpu engine_memory main \
 	keeper/keeper keeper/open \
 	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/memory \
-	proc/module proc/module-file proc/opening proc/perf-map proc/pids proc/process \
-	proc/records \
+	proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
+	proc/process proc/records \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/tracepoint \
 	heap/client heap/read heap/refused heap/trim \

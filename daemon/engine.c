@@ -212,6 +212,8 @@ static int start(struct engine *e, char *why, size_t why_size)
 
 	if (r >= 0)
 		r = block_signals(e);
+	if (r >= 0)
+		r = engine_start_sweeping(e);
 	if (r < 0) {
 		snprintf(why, why_size, "start: %s", strerror(-r));
 		return r;
@@ -272,6 +274,7 @@ void engine_free(struct engine *e)
 	ended_free(&e->ctx);
 	engine_stop_cpu(e);
 	sd_event_source_disable_unref(e->retain_timer);
+	sd_event_source_disable_unref(e->sweep_timer);
 	sd_event_source_disable_unref(e->quit_timer);
 	windows_free(e->ctx.windows);
 	unwinder_free(e->ctx.unwinder);

@@ -226,6 +226,7 @@ static int on_drain_timer(sd_event_source *source, uint64_t usec, void *userdata
 
 	drain_to(e, control_mono_ns() - SETTLE_NS);
 	follow_cpus(e);
+	engine_check_memory(e);
 	sd_event_source_set_time_relative(source, DRAIN_EVERY_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

@@ -1,6 +1,7 @@
 /*
  * The engine's own state, shared by its files: engine.c (its life),
- * engine_cpu.c (records to samples), engine_clients.c (clients come and go).
+ * engine_cpu.c (records to samples), engine_clients.c (clients come and go),
+ * engine_memory.c (nothing grows with time).
  */
 #pragma once
 
@@ -17,6 +18,8 @@ struct engine {
 	struct series *rotation;
 	sd_event_source *drain_timer;
 	sd_event_source *retain_timer;
+	sd_event_source *sweep_timer;
+	uint64_t swept_mono_ns;
 	bool tree_only;		  /* samples of processes that are not watched are dropped */
 	uint64_t scanned_mono_ns; /* 0: never */
 	sd_event_source *quit_timer;
@@ -43,3 +46,7 @@ void engine_stop_cpu(struct engine *e); /* nothing is drained any more */
 /* engine_clients.c */
 int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd);
 void engine_scan_clients(struct engine *e); /* at most once in SCAN_EVERY_NS */
+
+/* engine_memory.c. To be called between events, where nobody holds a module. */
+void engine_check_memory(struct engine *e);
+int engine_start_sweeping(struct engine *e);

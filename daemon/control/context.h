@@ -26,7 +26,8 @@ struct control_counters {
 	uint64_t attach_refused;       /* tables that were none, or of another version */
 	uint64_t attach_other_version; /* of these: of another version */
 	uint64_t snapshots_written, snapshots_failed;
-	uint64_t heaps_last; /* last heaps of processes that ended */
+	uint64_t windows_restarted; /* the current window was full and nobody rotates */
+	uint64_t heaps_last;	    /* last heaps of processes that ended */
 };
 
 struct engine;

@@ -152,8 +152,18 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "peers_refused", c->peers_refused, "connections beyond the limit");
 	count(s, "peers_slow", c->peers_slow, "peers dropped because they did not read");
 	count(s, "messages_malformed", c->messages_malformed, "peers dropped for what they sent");
+	count(s, "windows_restarted", c->windows_restarted,
+	      "times that the current window was full and began anew");
+	count(s, "windows_bytes", windows_bytes(ctx->windows), "memory of samples not yet written");
 	count(s, "processes", process_count(ctx->processes), "processes known");
+	count(s, "processes_refused", process_table_refused(ctx->processes),
+	      "processes and mappings beyond the limit");
 	count(s, "modules", module_count(ctx->modules), "program files and libraries known");
+	count(s, "modules_open", module_table_open(ctx->modules), "of these, files held open");
+	count(s, "modules_freed", module_table_freed(ctx->modules),
+	      "files let go, since nothing used them any more");
+	count(s, "unwind_bytes", module_table_cfi_bytes(ctx->modules),
+	      "copies of the files' unwind information");
 	count(s, "modules_refused", module_table_refused(ctx->modules), "files beyond the limit");
 	count(s, "scribe_pending", scribe_pending(ctx->scribe), "profiles being symbolized");
 	count(s, "scribe_restarts", scribe_restarts(ctx->scribe), "scribes that died");

@@ -94,6 +94,16 @@ static bool parse_types(struct peer *p, const Profd__Snapshot *q, struct series_
 	return true;
 }
 
+/* A process that has ended can still be asked about, of the current window, by
+ * those who may see everybody's: whose it was is no longer known. */
+static bool was_sampled(const struct peer *p, const struct series_spec *spec)
+{
+	if (!spec->cpu || spec->heap || !p->access.all || !p->ctx->rotation)
+		return false;
+	p->ctx->drain(p->ctx->engine);
+	return window_has_process(p->ctx->rotation, spec->pid);
+}
+
 static bool check_pid(struct peer *p, struct series_spec *spec)
 {
 	const struct heap_refusal *refusal;
@@ -101,6 +111,8 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 	uid_t uid;
 	int r = process_read_uid(p->ctx->keeper, spec->pid, &uid);
 
+	if (r < 0 && was_sampled(p, spec))
+		return true;
 	if (r < 0) {
 		peer_error(p, ESRCH, "process %d: no such process", (int)spec->pid);
 		return false;

@@ -58,6 +58,7 @@ struct heap_client *heap_client_unref(struct heap_client *client)
 	profd_closep(&client->table_fd);
 	free(client->unit);
 	free(client->oom_path);
+	free(client->modules);
 	free(client);
 	return NULL;
 }
@@ -88,6 +89,13 @@ struct heap_client *heap_clients_first(struct heap_clients *clients)
 struct heap_refusals *heap_clients_refused(struct heap_clients *clients)
 {
 	return &clients->refused;
+}
+
+void heap_clients_keep_modules(const struct heap_clients *clients, struct module_table *modules)
+{
+	for (const struct heap_client *c = clients->first; c; c = c->next)
+		for (size_t i = 0; i < c->n_modules; i++)
+			module_keep_id(modules, c->modules[i]);
 }
 
 size_t heap_clients_count(const struct heap_clients *clients)

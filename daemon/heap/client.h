@@ -30,6 +30,9 @@ struct heap_client {
 	uint64_t oom_kills;    /* as it stands with nobody's end left to explain */
 	unsigned trims;	       /* answered so far: the number in the trim line */
 
+	uint32_t *modules; /* ids of those that its table named when it was read last */
+	size_t n_modules;
+
 	/* for the table of clients */
 	unsigned users;
 	bool removed;
@@ -66,6 +69,9 @@ struct heap_client *heap_client_unref(struct heap_client *client); /* returns NU
 /* A live one before a dead one. */
 struct heap_client *heap_clients_find(struct heap_clients *clients, pid_t pid);
 struct heap_client *heap_clients_first(struct heap_clients *clients); /* then ->next */
+/* Names, for module_sweep(), the modules that clients' tables speak of: the file
+ * of one may not be had again when the client's last heap is written. */
+void heap_clients_keep_modules(const struct heap_clients *clients, struct module_table *modules);
 size_t heap_clients_count(const struct heap_clients *clients);
 
 /* Looks through /proc for tables of clients that attached to an earlier profd,

@@ -211,10 +211,27 @@ static int convert(struct heap_profile *p, const struct heap_copy *copy,
 	return add_samples(p, copy, found, modules, pid);
 }
 
+/* Notes what the client's table speaks of. A module that an earlier reading
+ * found may have left the table since, and is not needed any more. */
+static void remember_modules(struct heap_client *client, const struct heap_copy *copy,
+			     struct module *const *found)
+{
+	uint32_t *ids = calloc(copy->n_modules + 1, sizeof(*ids));
+	size_t n = 0;
+
+	if (!ids)
+		return; /* what was known before stays known */
+	for (size_t i = 0; i < copy->n_modules; i++)
+		if (found[i])
+			ids[n++] = found[i]->id;
+	free(client->modules);
+	client->modules = ids;
+	client->n_modules = n;
+}
+
 /* A copy of the table, and the module that each of its indexes means. */
-static int load(struct keeper *keeper, const struct heap_client *client,
-		struct module_table *modules, struct heap_copy **ret_copy,
-		struct module ***ret_found)
+static int load(struct keeper *keeper, struct heap_client *client, struct module_table *modules,
+		struct heap_copy **ret_copy, struct module ***ret_found)
 {
 	struct heap_copy *copy;
 	struct lookup lookup;
@@ -232,6 +249,7 @@ static int load(struct keeper *keeper, const struct heap_client *client,
 		heap_copy_free(copy);
 		return r;
 	}
+	remember_modules(client, copy, *ret_found);
 	*ret_copy = copy;
 	return 0;
 }
@@ -244,7 +262,7 @@ static uint64_t mono_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-int heap_client_read(struct keeper *keeper, const struct heap_client *client,
+int heap_client_read(struct keeper *keeper, struct heap_client *client,
 		     struct module_table *modules, struct heap_profile *ret_profile)
 {
 	_cleanup_free_ struct module **found = NULL;
@@ -276,7 +294,7 @@ void heap_profile_done(struct heap_profile *profile)
 	*profile = (struct heap_profile){0};
 }
 
-int heap_client_open_modules(struct keeper *keeper, const struct heap_client *client,
+int heap_client_open_modules(struct keeper *keeper, struct heap_client *client,
 			     struct module_table *modules)
 {
 	_cleanup_free_ struct module **found = NULL;

@@ -32,13 +32,13 @@ struct heap_profile {
 };
 
 /* Returns 0 or -errno as heap_table_copy(). */
-int heap_client_read(struct keeper *keeper, const struct heap_client *client,
+int heap_client_read(struct keeper *keeper, struct heap_client *client,
 		     struct module_table *modules, struct heap_profile *ret_profile);
 void heap_profile_done(struct heap_profile *profile);
 
 /* Opens the files of the modules that the table names so far, so that they can
  * be symbolized when the process is gone. */
-int heap_client_open_modules(struct keeper *keeper, const struct heap_client *client,
+int heap_client_open_modules(struct keeper *keeper, struct heap_client *client,
 			     struct module_table *modules);
 
 /* In-use sums alone, for listings. */

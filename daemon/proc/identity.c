@@ -140,14 +140,35 @@ static const char *find_container_id(const char *s, size_t n)
 	return NULL;
 }
 
-static int unit_of_component(const char *s, size_t n, char *ret_unit, size_t size)
+/* "lxc.payload.NAME", or NAME below "lxc": no id, but what its user calls it. */
+static const char *find_lxc_name(const char *path, const char *s, size_t n)
 {
+	static const char payload[] = "lxc.payload.", parent[] = "/lxc/";
+	const size_t head = sizeof(payload) - 1, above = sizeof(parent) - 1;
+
+	if (n > head && memcmp(s, payload, head) == 0)
+		return s + head;
+	if (n > 0 && (size_t)(s - path) >= above && memcmp(s - above, parent, above) == 0)
+		return s;
+	return NULL;
+}
+
+/* The component of @path at @s, of @n bytes. */
+static int unit_of_component(const char *path, const char *s, size_t n, char *ret_unit, size_t size)
+{
+	const char *lxc = find_lxc_name(path, s, n);
 	bool scope = ends_with(s, n, ".scope");
-	const char *id = n == CONTAINER_ID_DIGITS || scope ? find_container_id(s, n) : NULL;
+	bool dash =
+		n > CONTAINER_ID_DIGITS && s[n - CONTAINER_ID_DIGITS - 1] == '-'; /* "libpod-ID" */
+	bool may_be_id = n == CONTAINER_ID_DIGITS || scope || dash;
+	const char *id = may_be_id ? find_container_id(s, n) : NULL;
 
 	if (id) { /* "docker-ID.scope" and its like say less than the id */
 		s = id;
 		n = CONTAINER_ID_DIGITS;
+	} else if (lxc) {
+		n -= (size_t)(lxc - s);
+		s = lxc;
 	} else if (!scope && !ends_with(s, n, ".service")) {
 		return -ENOENT;
 	}
@@ -165,7 +186,7 @@ static int unit_of_path(const char *path, const char *end, char *ret_unit, size_
 		const char *slash = memrchr(path, '/', (size_t)(end - path));
 		const char *name = slash ? slash + 1 : path;
 
-		if (unit_of_component(name, (size_t)(end - name), ret_unit, size) == 0)
+		if (unit_of_component(path, name, (size_t)(end - name), ret_unit, size) == 0)
 			return 0;
 		end = slash ? slash : path;
 	}

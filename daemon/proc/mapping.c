@@ -230,7 +230,7 @@ int mapping_read(struct process_table *table, struct process *process)
 {
 	struct process fresh = {.pid = process->pid};
 	struct reading r = {.table = table, .process = &fresh};
-	_cleanup_close_ int fd = keeper_open_file(table->keeper, process->pid, KEEPER_MAPS);
+	_cleanup_close_ int fd = keeper_open_file(table->keeper, process->witness, KEEPER_MAPS);
 	int rc;
 
 	if (fd < 0)

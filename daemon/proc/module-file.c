@@ -188,7 +188,7 @@ void module_build_id_hex(const struct module *module, char *ret)
 
 /* ---- unwind information */
 
-static void drop_cfi(struct module_table *table, struct module *m)
+void module_drop_cfi(struct module_table *table, struct module *m)
 {
 	free(m->cfi_bytes);
 	table->cfi_bytes -= m->cfi_size;
@@ -211,7 +211,7 @@ static void make_room_for_cfi(struct module_table *table, size_t bytes)
 		}
 		if (!oldest)
 			return;
-		drop_cfi(table, oldest);
+		module_drop_cfi(table, oldest);
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
- * The module table from inside: shared by module.c (the index) and
- * module-file.c (the files), and by nobody else.
+ * The module table from inside: shared by module.c (the index), module-file.c
+ * (the files) and module-sweep.c (letting go), and by nobody else.
  */
 #pragma once
 
@@ -25,8 +25,11 @@ struct name_key { /* a name being put together */
 };
 
 struct module_table {
-	struct module **modules; /* by id - 1 */
+	struct module **modules; /* by id */
 	size_t n, room;
+	uint32_t last_id;
+	uint64_t swept_ns; /* when, last */
+	uint64_t freed;
 	struct name *names;
 	uint64_t refused;
 	size_t open_fds;
@@ -35,6 +38,11 @@ struct module_table {
 	size_t n_perf_maps; /* held open */
 	uint64_t perf_maps_refused;
 };
+
+/* It must be off the table already. */
+void module_free(struct module_table *table, struct module *m);
+/* Lets go of the copies that module_cfi() made. */
+void module_drop_cfi(struct module_table *table, struct module *m);
 
 void name_key_start(struct name_key *k, enum name_tag tag);
 void name_key_add(struct name_key *k, const void *bytes, size_t n); /* the caller checks the room */

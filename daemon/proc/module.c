@@ -7,9 +7,8 @@
  * names of the younger are led to the elder, and the younger stays behind as
  * an alias, because frames with its id may be held by someone.
  *
- * Modules are never freed before the table: an id is good for as long as the
- * daemon runs. What a module costs while nobody looks at it is a descriptor (at
- * most half of what the process may open) and some hundred bytes.
+ * Ids count up, so the array of modules is sorted by id as it grows and stays so
+ * when modules are freed (module-sweep.c) and the others close up.
  */
 #include "daemon/proc/module-table.h"
 
@@ -31,11 +30,13 @@ int module_table_new(struct module_table **ret_table)
 	return 0;
 }
 
-static void module_free(struct module *m)
+void module_free(struct module_table *table, struct module *m)
 {
-	if (m->fd >= 0)
+	if (m->fd >= 0) {
 		close(m->fd);
-	free(m->cfi_bytes);
+		table->open_fds -= m->kind != MODULE_JIT; /* perf-maps are not counted */
+	}
+	module_drop_cfi(table, m);
 	free(m->path);
 	free(m);
 }
@@ -51,7 +52,7 @@ void module_table_free(struct module_table *table)
 		free(name);
 	}
 	for (size_t i = 0; i < table->n; i++)
-		module_free(table->modules[i]);
+		module_free(table, table->modules[i]);
 	free(table->modules);
 	free(table);
 }
@@ -117,7 +118,7 @@ static struct module *module_make(struct module_table *table, enum module_kind k
 {
 	struct module *m;
 
-	if (table->n == PROFD_MAX_MODULES) {
+	if (table->n == PROFD_MAX_MODULES || table->last_id == UINT32_MAX) {
 		table->refused++;
 		return NULL;
 	}
@@ -140,8 +141,9 @@ static struct module *module_make(struct module_table *table, enum module_kind k
 		free(m);
 		return NULL;
 	}
+	m->id = ++table->last_id;
+	m->used_ns = table->swept_ns;
 	table->modules[table->n++] = m;
-	m->id = (uint32_t)table->n;
 	return m;
 }
 
@@ -283,9 +285,21 @@ void module_forget_jit(struct module_table *table, pid_t pid)
 	free(name);
 }
 
+static int compare_id(const void *key, const void *item)
+{
+	uint32_t id = *(const uint32_t *)key, other = (*(struct module *const *)item)->id;
+
+	return id < other ? -1 : id > other;
+}
+
 struct module *module_by_id(struct module_table *table, uint32_t id)
 {
-	return id > 0 && id <= table->n ? table->modules[id - 1] : NULL;
+	struct module **found;
+
+	if (table->n == 0)
+		return NULL;
+	found = bsearch(&id, table->modules, table->n, sizeof(struct module *), compare_id);
+	return found ? *found : NULL;
 }
 
 size_t module_count(const struct module_table *table)

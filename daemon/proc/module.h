@@ -1,8 +1,14 @@
 /*
  * Modules: the files that code comes from, one struct each, however many
  * processes map them. A module is known by its build-id, or, where it has none,
- * by device and inode and path. Ids are small, dense and never reused, so that
- * a frame is (module id, offset) and outlives the process it was seen in.
+ * by device and inode and path. Ids count up and are never reused, so that a
+ * frame is (module id, offset) and outlives the process it was seen in, and so
+ * that what is remembered by id never becomes wrong.
+ *
+ * Modules that nobody holds any more are freed, now and then, by the engine: it
+ * asks every room that keeps modules or their ids over a return to the event
+ * loop to name them (module_keep()), then calls module_sweep(). A module found
+ * within one event may be used until that event has been handled.
  */
 #pragma once
 
@@ -59,12 +65,15 @@ struct module {
 	ino_t inode;
 	uint64_t inode_generation; /* 0: not known */
 
-	bool opened;	   /* an attempt was made; fd says how it went */
-	int fd;		   /* -1: could not be had */
-	int error;	   /* why not, -errno */
-	unsigned attempts; /* so far, and the last process they were made through */
-	pid_t attempt_pid;
+	bool opened;		 /* an attempt was made; fd says how it went */
+	int fd;			 /* -1: could not be had */
+	int error;		 /* why not, -errno */
+	unsigned attempts;	 /* so far */
+	unsigned passed;	 /* processes that had it mapped since the last attempt */
+	pid_t attempt_pid;	 /* the last of these, or the one that it was made through */
 	struct module *alias_of; /* not NULL: the module that this one turned out to be */
+	bool kept, doomed;	 /* of the sweep under way */
+	uint64_t used_ns;	 /* the last sweep in which somebody held it */
 	unsigned n_segments;
 	struct module_segment segments[MODULE_SEGMENT_MAX];
 
@@ -92,12 +101,29 @@ struct module *module_get_file(struct module_table *table, const char *path,
 struct module *module_get_kernel(struct module_table *table);
 struct module *module_get_vdso(struct module_table *table);
 struct module *module_get_jit(struct module_table *table, pid_t pid);
-void module_forget_jit(struct module_table *table, pid_t pid); /* the pid is another's now */
 struct module *module_get_note(struct module_table *table, const char *text);
-struct module *module_by_id(struct module_table *table, uint32_t id); /* NULL: none */
+/* Code without a file that @pid makes from now on is another program's. */
+void module_forget_jit(struct module_table *table, pid_t pid);
+struct module *module_by_id(struct module_table *table, uint32_t id); /* NULL: none, or freed */
 size_t module_count(const struct module_table *table);
 uint64_t module_table_refused(const struct module_table *table); /* modules beyond the limit */
 size_t module_table_cfi_bytes(const struct module_table *table);
+size_t module_table_open(const struct module_table *table); /* files held open */
+
+/* Says that @module is held (and the one it is an alias of); by id, that it is
+ * if it still exists. To be said anew for each sweep. */
+void module_keep(struct module *module);
+void module_keep_id(struct module_table *table, uint32_t id);
+
+/* Frees the modules that were not kept since the last sweep, if nobody has held
+ * them for PROFD_MODULE_IDLE_SECONDS, or at once where they are more than
+ * PROFD_MAX_IDLE_MODULES or the table is crowded. @now_ns never goes back. */
+void module_sweep(struct module_table *table, uint64_t now_ns);
+uint64_t module_table_freed(const struct module_table *table);
+
+/* A sweep is due ahead of its time: the table, or what may be open, is three
+ * quarters full. */
+bool module_table_is_crowded(const struct module_table *table);
 
 /* Adopts @fd (owned from here on, also on failure) as the module's file: reads
  * its program headers, build-id and where its unwind information lies. If the

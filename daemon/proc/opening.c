@@ -18,15 +18,26 @@
 
 #include "profd/base.h"
 
-/* A file that could not be had through one process may be had through another;
- * but not for ever. */
-#define OPEN_MAX_ATTEMPTS 4
+/* A file that could not be had through one process may be had through another,
+ * but the more often it could not, the more processes go by before it is tried
+ * again: 1, 2, 4.. */
+#define OPEN_MAX_SHIFT 20
 
-static bool should_open(const struct module *m, pid_t pid)
+#define OPEN_ANCESTORS 3
+
+static bool should_open(struct module *m, pid_t pid)
 {
+	unsigned shift = m->attempts > 0 ? m->attempts - 1 : 0;
+
 	if (m->kind != MODULE_FILE || m->fd >= 0)
 		return false;
-	return !m->opened || (m->attempts < OPEN_MAX_ATTEMPTS && m->attempt_pid != pid);
+	if (!m->opened)
+		return true;
+	if (m->attempt_pid == pid)
+		return false;
+	m->attempt_pid = pid;
+	m->passed++;
+	return m->passed >= 1u << min(shift, (unsigned)OPEN_MAX_SHIFT);
 }
 
 /* btrfs and overlayfs give stat() a device number of no disk (major 0) where
@@ -62,20 +73,40 @@ static int check_identity(const struct module *m, int fd)
 	return 0;
 }
 
+/* Through @pid: by its mapping at @start..@end, or by its name for the path. */
+static int open_through(struct process_table *table, struct module *m, pid_t pid, uint64_t start,
+			uint64_t end, struct module **ret_module)
+{
+	_cleanup_close_ int fd = keeper_open_mapped(table->keeper, pid, start, end, m->path);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = check_identity(m, fd);
+	if (rc < 0)
+		return rc;
+	return module_adopt_fd(table->modules, m, take_fd(&fd), ret_module);
+}
+
+/* A process that has gone has taken its root along. Those that it came from,
+ * such as a container's shell, mostly have the same. */
 static int open_file(struct process_table *table, const struct process *process,
 		     const struct process_map *map, struct module **ret_module)
 {
-	_cleanup_close_ int fd = -1;
-	int rc;
+	struct module *m = map->module;
+	const struct process *p = process;
+	int rc = open_through(table, m, p->witness, map->start, map->end, ret_module);
 
-	fd = keeper_open_mapped(table->keeper, process->pid, map->start, map->end,
-				map->module->path);
-	if (fd < 0)
-		return fd;
-	rc = check_identity(map->module, fd);
-	if (rc < 0)
-		return rc;
-	return module_adopt_fd(table->modules, map->module, take_fd(&fd), ret_module);
+	for (int i = 0; i < OPEN_ANCESTORS && (rc == -ENOENT || rc == -ESRCH || rc == -ESTALE);
+	     i++) {
+		if (p->parent <= 1)
+			break;
+		p = process_peek(table, p->parent);
+		if (!p)
+			break;
+		rc = open_through(table, m, p->witness, 0, 0, ret_module);
+	}
+	return rc;
 }
 
 static void replace_module(struct process *process, const struct module *from, struct module *to)
@@ -110,6 +141,7 @@ struct module *process_open_module(struct process_table *table, struct process *
 		return m;
 	m->opened = true;
 	m->attempts++;
+	m->passed = 0;
 	m->attempt_pid = process->pid;
 	rc = open_file(table, process, map, &found);
 	if (rc < 0)
@@ -117,4 +149,11 @@ struct module *process_open_module(struct process_table *table, struct process *
 	else if (found != m)
 		replace_module(process, m, found);
 	return found;
+}
+
+void process_keep_modules(const struct process_table *table)
+{
+	for (const struct process_entry *e = table->processes; e; e = e->hh.next)
+		for (size_t i = 0; i < e->process.n_maps; i++)
+			module_keep(e->process.maps[i].module);
 }

@@ -14,6 +14,7 @@
  */
 #include "daemon/proc/process-table.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,6 +26,9 @@
 #include "daemon/proc/pids.h"
 #include "profd/base.h"
 #include "profd/limits.h"
+
+/* How far up the unit of a process that has ended is looked for. */
+#define UNIT_ANCESTORS 3
 
 int process_table_new(struct keeper *keeper, struct module_table *modules,
 		      struct process_table **ret_table)
@@ -107,7 +111,7 @@ struct process_entry *entry_make(struct process_table *table, pid_t pid)
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return NULL;
-	e->process.pid = pid;
+	e->process.pid = e->process.witness = pid;
 	HASH_ADD_INT(table->processes, process.pid, e);
 	if (!e->hh.tbl) {
 		free(e);
@@ -117,6 +121,42 @@ struct process_entry *entry_make(struct process_table *table, pid_t pid)
 }
 
 /* ---- /proc */
+
+static bool has_ended(const struct identity_stat *st)
+{
+	return st->state == 'Z' || st->state == 'X';
+}
+
+/* A thread of @pid that lives, or @pid. */
+static pid_t find_live_thread(struct process_table *table, pid_t pid)
+{
+	_cleanup_close_ int fd = keeper_open_file(table->keeper, pid, KEEPER_TASK);
+	struct identity_stat st;
+	struct dirent *entry;
+	pid_t found = pid;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		return pid;
+	(void)take_fd(&fd); /* the directory's now */
+	while (found == pid && (entry = readdir(dir))) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (tid > 0 && tid != pid && identity_read_stat(table->keeper, tid, &st) == 0 &&
+		    !has_ended(&st))
+			found = tid;
+	}
+	closedir(dir);
+	return found;
+}
+
+/* A main thread that has ended before the others is a zombie: it has a name
+ * still, but neither mappings nor a root. The others have. */
+static void choose_witness(struct process_table *table, struct process *process,
+			   const struct identity_stat *leader)
+{
+	process->witness = has_ended(leader) ? find_live_thread(table, process->pid) : process->pid;
+}
 
 /* The start time before and after shows that no other process came to the pid
  * while its mappings were read. */
@@ -128,8 +168,9 @@ static int load(struct process_table *table, struct process_entry *e)
 	rc = identity_read_stat(table->keeper, e->process.pid, &before);
 	if (rc < 0)
 		return rc;
-	if ((before.state == 'Z' || before.state == 'X') && before.threads <= 1)
+	if (has_ended(&before) && before.threads <= 1)
 		return -ESRCH;
+	choose_witness(table, &e->process, &before);
 	rc = mapping_read(table, &e->process);
 	if (rc == -ENOENT || rc == -ESRCH || rc == -ENOMEM)
 		return rc;
@@ -204,20 +245,41 @@ const char *process_thread_name(struct process_table *table, pid_t pid, pid_t ti
 	return t && t->comm[0] ? t->comm : e->process.comm;
 }
 
+/* The unit of whoever started a process that has ended before it was asked for
+ * its own, which mostly is the same. Not so what systemd itself has started. */
+static char *unit_of_ancestors(struct process_table *table, const struct process *process)
+{
+	for (int i = 0; i < UNIT_ANCESTORS && process && process->parent > 1; i++) {
+		char *unit;
+
+		process = process_peek(table, process->parent);
+		if (process && process->unit_known && process->unit)
+			unit = strdup(process->unit);
+		else if (!process || process_read_unit(table->keeper, process->pid, &unit) < 0)
+			continue;
+		if (unit && strcmp(unit, "init.scope") != 0)
+			return unit;
+		free(unit);
+		return NULL;
+	}
+	return NULL;
+}
+
 const char *process_unit(struct process_table *table, struct process *process)
 {
 	char *unit = NULL;
-	int rc;
+	int rc = -ESRCH;
 
 	if (process->unit_known)
 		return process->unit;
 	process->unit_known = true;
-	if (process->exited_ns != 0)
-		return process->unit; /* the parent's */
-	rc = process_read_unit(table->keeper, process->pid, &unit);
+	if (process->exited_ns == 0)
+		rc = process_read_unit(table->keeper, process->pid, &unit);
 	if (rc == 0 || (rc == -ENOENT && kill(process->pid, 0) == 0)) {
 		free(process->unit);
 		process->unit = unit;
+	} else if (!process->unit) { /* else it is the parent's */
+		process->unit = unit_of_ancestors(table, process);
 	}
 	return process->unit;
 }
@@ -247,12 +309,15 @@ static void sweep(struct process_table *table, uint64_t time_ns)
 	table->distrusted = false;
 }
 
-static bool has_threads_left(struct process_table *table, const struct process_entry *e)
+static bool has_threads_left(struct process_table *table, struct process_entry *e)
 {
 	struct identity_stat st;
 
-	return identity_read_stat(table->keeper, e->process.pid, &st) == 0 && st.threads > 1 &&
-	       (e->process.start_ticks == 0 || e->process.start_ticks == st.start_ticks);
+	if (identity_read_stat(table->keeper, e->process.pid, &st) < 0 || st.threads <= 1 ||
+	    (e->process.start_ticks != 0 && e->process.start_ticks != st.start_ticks))
+		return false;
+	choose_witness(table, &e->process, &st);
+	return true;
 }
 
 void process_reap(struct process_table *table, uint64_t time_ns)

@@ -25,6 +25,8 @@ struct process_map {
 
 struct process {
 	pid_t pid;
+	pid_t parent;  /* whose fork it came from; 0: not known */
+	pid_t witness; /* a thread whose /proc speaks for it: the main one's, while that lives */
 	uint64_t start_ticks; /* /proc/PID/stat field 22; 0: not known */
 	char comm[PROCESS_COMM_BYTES];
 	char *unit; /* systemd unit, or container id; NULL: neither, or not known */
@@ -92,6 +94,9 @@ void process_reap(struct process_table *table, uint64_t time_ns);
  * process is read from /proc again when it is next asked for, and those that
  * are no more are let go. */
 void process_distrust(struct process_table *table);
+
+/* Names, for module_sweep(), the modules that are mapped somewhere. */
+void process_keep_modules(const struct process_table *table);
 
 size_t process_count(const struct process_table *table);
 /* Processes and mappings beyond PROFD_MAX_PROCESSES and PROFD_MAX_MAPPINGS. */

@@ -70,6 +70,7 @@ static void on_exec(struct process_table *table, struct process_entry *e)
 {
 	entry_mark_alive(table, e);
 	e->leader_exited = false;
+	e->process.witness = e->process.pid;
 	entry_forget_threads(e);
 	mapping_clear(&e->process);
 	module_forget_jit(table->modules, e->process.pid);
@@ -109,7 +110,7 @@ static void reset(struct process_table *table, struct process_entry *e)
 	module_forget_jit(table->modules, pid);
 	free(e->process.unit);
 	e->leader_exited = false;
-	e->process = (struct process){.pid = pid};
+	e->process = (struct process){.pid = pid, .witness = pid};
 }
 
 void process_on_fork(struct process_table *table, pid_t pid, pid_t parent, uint64_t time_ns)
@@ -122,11 +123,14 @@ void process_on_fork(struct process_table *table, pid_t pid, pid_t parent, uint6
 	if (!e)
 		return;
 	reset(table, e);
+	e->process.parent = parent;
 	from = entry_find(table, parent);
 	if (!from)
 		return;
 	e->process.watched = from->process.watched;
 	memcpy(e->process.comm, from->process.comm, PROCESS_COMM_BYTES);
+	/* The child may not live to be asked; its parent mostly does. */
+	(void)process_unit(table, &from->process);
 	if (from->process.unit)
 		e->process.unit = strdup(from->process.unit);
 	if (mapping_copy(&e->process, &from->process) == 0)

@@ -31,7 +31,7 @@ struct key { /* no padding: hashed as bytes */
 static_assert(sizeof(struct key) == 40, "padding would be hashed");
 
 struct aggregate {
-	size_t n_values, max_stacks;
+	size_t n_values, max_stacks, max_bytes;
 	uint64_t refused;
 	struct string_table strings;
 	ARRAY_TABLE(struct frame) frames; /* distinct */
@@ -56,6 +56,7 @@ int aggregate_new(size_t n_values, size_t max_stacks, struct aggregate **ret_agg
 	}
 	a->n_values = n_values;
 	a->max_stacks = max_stacks;
+	a->max_bytes = SIZE_MAX;
 	*ret_aggregate = a;
 	return 0;
 }
@@ -82,9 +83,26 @@ static bool frame_equal(const void *table, uint32_t record, const void *key)
 	return f->module == other->module && f->offset == other->offset;
 }
 
-static bool is_full(const struct aggregate *a)
+void aggregate_limit_bytes(struct aggregate *a, size_t max_bytes)
 {
-	return a->entries.n >= a->max_stacks;
+	a->max_bytes = max_bytes;
+}
+
+/* Of an entry, a frame and a string with their places in an index. */
+#define ENTRY_BYTES(n_values)                                                                      \
+	(sizeof(struct key) + (n_values) * sizeof(int64_t) + 2 * sizeof(struct hash_slot))
+#define FRAME_BYTES  (sizeof(struct frame) + 2 * sizeof(struct hash_slot))
+#define STRING_BYTES 64 /* labels are short */
+
+size_t aggregate_bytes(const struct aggregate *a)
+{
+	return a->entries.n * ENTRY_BYTES(a->n_values) + a->runs.n * sizeof(*a->runs.items) +
+	       a->frames.n * FRAME_BYTES + a->strings.strings.n * STRING_BYTES;
+}
+
+bool aggregate_is_full(const struct aggregate *a)
+{
+	return a->entries.n >= a->max_stacks || aggregate_bytes(a) >= a->max_bytes;
 }
 
 static int intern_frame(struct aggregate *a, const struct frame *f, uint32_t *ret)
@@ -94,7 +112,7 @@ static int intern_frame(struct aggregate *a, const struct frame *f, uint32_t *re
 	uint32_t found = hash_index_find(&a->frame_index, hash, frame_equal, a, f);
 
 	if (found == HASH_INDEX_NONE) {
-		if (is_full(a))
+		if (aggregate_is_full(a))
 			return -ENOSPC;
 		found = (uint32_t)a->frames.n;
 		if (array_grow(&a->frames, 1) < 0 ||
@@ -110,7 +128,7 @@ static int intern_label(struct aggregate *a, const char *label, uint32_t *ret)
 {
 	uint32_t found;
 
-	if (!label || !is_full(a))
+	if (!label || !aggregate_is_full(a))
 		return string_table_intern(&a->strings, label, ret);
 	found = string_table_find(&a->strings, label);
 	if (found == HASH_INDEX_NONE)
@@ -171,7 +189,7 @@ static int make_key(struct aggregate *a, const struct sample *s, struct key *ret
 
 static int add_entry(struct aggregate *a, const struct key *k, uint64_t hash)
 {
-	if (is_full(a))
+	if (aggregate_is_full(a))
 		return -ENOSPC;
 	if (array_grow(&a->entries, 1) < 0 || array_grow(&a->values, a->n_values) < 0 ||
 	    hash_index_add(&a->entry_index, hash, (uint32_t)a->entries.n) < 0)

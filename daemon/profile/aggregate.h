@@ -1,10 +1,12 @@
 /*
  * Samples summed by (stack, labels): what a window collects and a snapshot
  * freezes. Owns copies of everything it is given. Bounded: beyond
- * @max_stacks distinct entries a sample is refused and counted.
+ * @max_stacks distinct entries, or the bytes that aggregate_limit_bytes() allows
+ * them, a sample is refused and counted.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/proc/sample.h"
@@ -17,6 +19,10 @@ void aggregate_free(struct aggregate *a);
 
 /* Adds. Returns 0, -ENOMEM, or -ENOSPC when full. */
 int aggregate_add(struct aggregate *a, const struct sample *s);
+
+void aggregate_limit_bytes(struct aggregate *a, size_t max_bytes); /* at first: none */
+size_t aggregate_bytes(const struct aggregate *a);		   /* in use */
+bool aggregate_is_full(const struct aggregate *a);
 
 size_t aggregate_count(const struct aggregate *a);
 uint64_t aggregate_refused(const struct aggregate *a); /* samples refused, by number */

@@ -42,6 +42,7 @@ static int new_aggregate(const struct windows *ws, struct aggregate **ret)
 
 	if (r < 0)
 		return r;
+	aggregate_limit_bytes(a, PROFD_MAX_WINDOW_BYTES);
 	if (ws->lost_module)
 		r = aggregate_add(a, &s);
 	if (r < 0) {
@@ -172,6 +173,47 @@ int window_take(struct window *w, const struct window_moment *now, struct window
 	w->samples = fresh;
 	w->start = *now;
 	return 0;
+}
+
+void windows_keep_modules(const struct windows *ws, struct module_table *modules)
+{
+	for (const struct window *w = ws->first; w; w = w->next) {
+		size_t n;
+		const struct frame *frames = aggregate_frames(w->samples, &n);
+		uint32_t last = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			if (frames[i].module != last)
+				module_keep_id(modules, frames[i].module);
+			last = frames[i].module;
+		}
+	}
+}
+
+bool window_has_process(const struct window *w, pid_t pid)
+{
+	for (size_t i = 0; i < aggregate_count(w->samples); i++) {
+		struct aggregate_entry e;
+
+		aggregate_entry(w->samples, i, &e);
+		if (e.labels.pid == pid)
+			return true;
+	}
+	return false;
+}
+
+size_t windows_bytes(const struct windows *ws)
+{
+	size_t bytes = 0;
+
+	for (const struct window *w = ws->first; w; w = w->next)
+		bytes += aggregate_bytes(w->samples);
+	return bytes;
+}
+
+bool window_is_full(const struct window *w)
+{
+	return aggregate_is_full(w->samples);
 }
 
 size_t windows_count(const struct windows *ws)

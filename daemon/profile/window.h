@@ -11,8 +11,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/proc/module.h"
 #include "daemon/profile/aggregate.h"
 
 #define WINDOW_COUNTERS 24
@@ -58,5 +60,11 @@ int window_take(struct window *w, const struct window_moment *now, struct window
 void window_peek(const struct window *w, const struct window_moment *now,
 		 struct window_span *ret_span);
 
+/* Names, for module_sweep(), the modules that frames in the windows are of. */
+void windows_keep_modules(const struct windows *ws, struct module_table *modules);
+
+bool window_has_process(const struct window *w, pid_t pid); /* a sample of it */
+size_t windows_bytes(const struct windows *ws);		    /* all of them together */
+bool window_is_full(const struct window *w);		    /* it refuses what it does not know */
 size_t windows_count(const struct windows *ws);
 uint64_t windows_refused(const struct windows *ws); /* samples that full windows refused */

@@ -2,6 +2,8 @@
  * A scribe holds a descriptor for every module it knows, so it is told to
  * forget the ones that were not needed for longest when it would hold too many.
  * A module that cannot be sent is left out, and the job goes without its names.
+ * Modules come and go, so what is known of one is found by its id and goes when
+ * the module has gone.
  */
 #include "daemon/scribe/outbox.h"
 
@@ -10,6 +12,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "profd/base.h"
 #include "profd/limits.h"
 #include "proto/control.h"
@@ -17,6 +22,16 @@
 
 #define OUTBOX_SPARE_FDS    64	  /* what a scribe needs besides modules */
 #define OUTBOX_MAX_MAPPINGS 16384 /* told of in one job: what a packet holds */
+
+struct outbox_module {
+	UT_hash_handle hh;
+	uint32_t id;
+	uint32_t last_job; /* that needed it */
+	bool sent;
+	bool quarantined;
+	struct timespec changed; /* a perf-map, when it was sent */
+	uint64_t bytes;
+};
 
 void outbox_init(struct outbox *outbox, struct module_table *modules, struct keeper *keeper)
 {
@@ -38,43 +53,58 @@ void outbox_init(struct outbox *outbox, struct module_table *modules, struct kee
 
 void outbox_done(struct outbox *outbox)
 {
+	struct outbox_module *state, *next;
+
 	profd_closep(&outbox->kallsyms_fd);
-	free(outbox->states);
+	HASH_ITER (hh, outbox->states, state, next) {
+		HASH_DEL(outbox->states, state);
+		free(state);
+	}
 	*outbox = (struct outbox){.kallsyms_fd = -1};
 }
 
 void outbox_reset(struct outbox *outbox)
 {
-	for (size_t i = 0; i < outbox->n_states; i++)
-		outbox->states[i].sent = false;
+	for (struct outbox_module *state = outbox->states; state; state = state->hh.next)
+		state->sent = false;
 	outbox->n_sent = 0;
+}
+
+static struct outbox_module *find_state(const struct outbox *outbox, uint32_t id)
+{
+	struct outbox_module *state;
+
+	HASH_FIND (hh, outbox->states, &id, sizeof(id), state)
+		;
+	return state;
 }
 
 /* NULL: out of memory. */
 static struct outbox_module *get_state(struct outbox *outbox, uint32_t id)
 {
-	struct outbox_module *grown;
-	size_t n;
+	struct outbox_module *state = find_state(outbox, id);
 
-	if (id >= outbox->n_states) {
-		n = max((size_t)id + 1, outbox->n_states * 2);
-		grown = reallocarray(outbox->states, n, sizeof(*grown));
-		if (!grown)
-			return NULL;
-		for (size_t i = outbox->n_states; i < n; i++)
-			grown[i] = (struct outbox_module){};
-		outbox->states = grown;
-		outbox->n_states = n;
-	}
-	return &outbox->states[id];
+	if (state)
+		return state;
+	state = calloc(1, sizeof(*state));
+	if (!state)
+		return NULL;
+	state->id = id;
+	HASH_ADD(hh, outbox->states, id, sizeof(state->id), state);
+	if (state->hh.tbl)
+		return state;
+	free(state);
+	return NULL;
 }
 
 void outbox_quarantine(struct outbox *outbox, uint32_t module)
 {
 	/* The scribe named it, and a scribe may say anything. */
-	if (module >= outbox->n_states || outbox->states[module].quarantined)
+	struct outbox_module *state = find_state(outbox, module);
+
+	if (!state || state->quarantined)
 		return;
-	outbox->states[module].quarantined = true;
+	state->quarantined = true;
 	outbox->quarantined++;
 }
 
@@ -141,38 +171,49 @@ static int find_file(struct outbox *outbox, const struct module *module,
 	return -1;
 }
 
-static int send_forget(struct outbox *outbox, int socket, uint32_t id)
+static int send_forget(struct outbox *outbox, int socket, struct outbox_module *state)
 {
 	Profd__Scribe__Forget forget = PROFD__SCRIBE__FORGET__INIT;
 	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
 	int r;
 
-	forget.id = id;
+	forget.id = state->id;
 	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_FORGET;
 	message.forget = &forget;
 	r = control_send(socket, &message.base, NULL, 0);
 	if (r < 0)
 		return r;
-	outbox->states[id].sent = false;
+	state->sent = false;
 	outbox->n_sent--;
 	return 0;
+}
+
+void outbox_tidy(struct outbox *outbox, int socket)
+{
+	struct outbox_module *state, *next;
+
+	HASH_ITER (hh, outbox->states, state, next) {
+		if (module_by_id(outbox->modules, state->id))
+			continue;
+		if (state->sent && send_forget(outbox, socket, state) < 0)
+			return;
+		HASH_DEL(outbox->states, state);
+		free(state);
+	}
 }
 
 /* Returns -ENOSPC when all that was sent is needed now. */
 static int make_room(struct outbox *outbox, int socket, uint32_t job)
 {
-	size_t oldest = SIZE_MAX;
+	struct outbox_module *oldest = NULL;
 
 	if (outbox->n_sent < outbox->max_sent)
 		return 0;
-	for (size_t i = 0; i < outbox->n_states; i++) {
-		const struct outbox_module *state = &outbox->states[i];
-
+	for (struct outbox_module *state = outbox->states; state; state = state->hh.next)
 		if (state->sent && state->last_job != job &&
-		    (oldest == SIZE_MAX || state->last_job < outbox->states[oldest].last_job))
-			oldest = i;
-	}
-	return oldest == SIZE_MAX ? -ENOSPC : send_forget(outbox, socket, (uint32_t)oldest);
+		    (!oldest || state->last_job < oldest->last_job))
+			oldest = state;
+	return oldest ? send_forget(outbox, socket, oldest) : -ENOSPC;
 }
 
 static int send_module(struct outbox *outbox, int socket, const struct module *module)
@@ -202,7 +243,6 @@ static int send_if_needed(struct outbox *outbox, int socket, const struct job *j
 	if (r == 0)
 		r = send_module(outbox, socket, module);
 	if (r == 0) {
-		/* get_state() may have moved it; nothing since has. */
 		state->sent = true;
 		outbox->n_sent++;
 	}
@@ -216,16 +256,15 @@ static int send_job(struct outbox *outbox, int socket, const struct job *job)
 	_cleanup_free_ uint32_t *ids = NULL;
 	int fds[2] = {job->raw_fd, job->unnamed_fd >= 0 ? job->unnamed_fd : job->out_fd};
 	size_t n = min(job->n_modules, (size_t)OUTBOX_MAX_MAPPINGS);
-	uint32_t id;
 
 	ids = calloc(n + 1, sizeof(*ids));
 	if (!ids)
 		return -ENOMEM;
 	for (size_t i = 0; i < n && !job->bare; i++) {
-		id = job->modules[i];
-		if (id < outbox->n_states && outbox->states[id].sent &&
-		    !outbox->states[id].quarantined)
-			ids[i] = id;
+		const struct outbox_module *state = find_state(outbox, job->modules[i]);
+
+		if (state && state->sent && !state->quarantined)
+			ids[i] = state->id;
 	}
 	said.id = job->id;
 	if (job->name && job->unnamed_fd < 0)

@@ -13,20 +13,13 @@
 #include "daemon/proc/module.h"
 #include "daemon/scribe/job.h"
 
-struct outbox_module { /* by id */
-	bool sent;
-	bool quarantined;
-	uint32_t last_job;	 /* that needed it */
-	struct timespec changed; /* a perf-map, when it was sent */
-	uint64_t bytes;
-};
+struct outbox_module;
 
 struct outbox {
 	struct module_table *modules;
 	struct keeper *keeper;
-	int kallsyms_fd; /* -1: not opened */
-	struct outbox_module *states;
-	size_t n_states;
+	int kallsyms_fd;	      /* -1: not opened */
+	struct outbox_module *states; /* by id, of modules that jobs needed */
 	size_t n_sent, max_sent;
 	size_t next; /* of the job's modules, the next to be looked at */
 	uint64_t quarantined;
@@ -39,6 +32,10 @@ void outbox_reset(struct outbox *outbox); /* a new scribe has seen nothing */
 void outbox_quarantine(struct outbox *outbox, uint32_t module);
 
 void outbox_begin(struct outbox *outbox, const struct job *job);
+
+/* Lets go of what is known about modules that have been freed, and has the scribe
+ * forget them. Not while a job is being sent. As much as the socket takes. */
+void outbox_tidy(struct outbox *outbox, int socket);
 
 /* Goes on where it stopped. Returns 0 when all is sent, the job included;
  * -EAGAIN: the socket is full; other errors. */

@@ -363,6 +363,19 @@ int scribe_submit(struct scribe *s, struct frozen *frozen, int dir_fd, const cha
 	return 0;
 }
 
+void scribe_keep_modules(const struct scribe *s)
+{
+	for (const struct job *job = s->jobs; job; job = job->next)
+		for (size_t i = 0; i < job->n_modules; i++)
+			module_keep_id(s->outbox.modules, job->modules[i]);
+}
+
+void scribe_tidy(struct scribe *s)
+{
+	if (s->state == SCRIBE_IDLE && s->process.pid >= 0)
+		outbox_tidy(&s->outbox, s->process.socket);
+}
+
 size_t scribe_pending(const struct scribe *s)
 {
 	return s->n_jobs;

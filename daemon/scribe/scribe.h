@@ -45,6 +45,11 @@ void scribe_free(struct scribe *s);
 int scribe_submit(struct scribe *s, struct frozen *frozen, int dir_fd, const char *name,
 		  scribe_done_t done, void *userdata);
 
+/* Names, for module_sweep(), the modules of profiles under way. After a sweep,
+ * scribe_tidy() lets go of what is kept for those that were freed. */
+void scribe_keep_modules(const struct scribe *s);
+void scribe_tidy(struct scribe *s);
+
 size_t scribe_pending(const struct scribe *s);
 uint64_t scribe_restarts(const struct scribe *s);
 uint64_t scribe_quarantined(const struct scribe *s); /* modules that killed a scribe */

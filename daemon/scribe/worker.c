@@ -27,7 +27,7 @@
 #include "proto/publish.h"
 #include "proto/scribe.pb-c.h"
 
-#define WORKER_CACHE_BYTES (64u << 20)
+#define WORKER_CACHE_BYTES (16u << 20)
 #define WORKER_MAX_PROFILE (512u << 20)
 
 struct worker {

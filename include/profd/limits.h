@@ -20,9 +20,12 @@
 #define PROFD_MAX_ENDED 256	  /* targets that have ended, for `list` */
 #define PROFD_ENDED_SECONDS 86400 /* how long they are listed */
 #define PROFD_MAX_MODULES 16384
+#define PROFD_MAX_IDLE_MODULES 1024  /* that nobody holds, kept for their next use */
+#define PROFD_MODULE_IDLE_SECONDS 60 /* how long */
 #define PROFD_MAX_MAPPINGS 65536	/* executable mappings of one process */
 #define PROFD_MAX_WINDOW_STACKS 262144	/* distinct (stack, labels) of one window */
-#define PROFD_MAX_CFI_BYTES (64u << 20) /* .eh_frame copies kept in memory */
+#define PROFD_MAX_WINDOW_BYTES (32u << 20) /* of one window */
+#define PROFD_MAX_CFI_BYTES (32u << 20) /* .eh_frame copies kept in memory */
 #define PROFD_MAX_PATH 4096
 #define PROFD_MAX_SMAPS_BYTES (16u << 20) /* some 24,000 mappings; beyond it only the sums */
 #define PROFD_MAX_SYMBOL_BYTES (32u << 20)  /* of a program whose allocator is looked for */

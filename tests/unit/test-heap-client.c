@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "profd/base.h"
 #include "profd/heap_table.h"
 
 #define TABLE_BYTES 4096
@@ -117,6 +119,31 @@ static void test_new_table_takes_the_place_of_the_old(void **state)
 	heap_clients_remove(clients, fresh);
 }
 
+/* An attached program's files stay, for its last heap, although nothing maps them
+ * and no window speaks of them. */
+static void test_modules_of_clients_are_kept(void **state)
+{
+	struct module_key key = {.inode = 1};
+	struct module_table *modules;
+	struct heap_client *c;
+	uint32_t id;
+
+	assert_int_equal(module_table_new(&modules), 0);
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), make_table(), &c), 0);
+	id = module_get_file(modules, "/opt/service", &key)->id;
+	c->modules = malloc(sizeof(id));
+	c->modules[0] = id;
+	c->n_modules = 1;
+	heap_clients_keep_modules(clients, modules);
+	module_sweep(modules, 3600 * NSEC_PER_SEC);
+	assert_non_null(module_by_id(modules, id));
+	heap_clients_remove(clients, c);
+	heap_clients_keep_modules(clients, modules);
+	module_sweep(modules, 7200 * NSEC_PER_SEC);
+	assert_null(module_by_id(modules, id));
+	module_table_free(modules);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_process_that_ends_meanwhile_is_taken),
 		cmocka_unit_test(test_same_table_is_known),
 		cmocka_unit_test(test_new_table_takes_the_place_of_the_old),
+		cmocka_unit_test(test_modules_of_clients_are_kept),
 	};
 	int r;
 

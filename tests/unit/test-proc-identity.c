@@ -132,6 +132,33 @@ static void test_unit_text(void **state)
 	check_unit("0::/\n", NULL);
 	check_unit("0::/init.scope", "init.scope");
 	check_unit("0::/" ID "0\n", NULL);
+	/* as the engines write them: docker and podman with either driver, cri-o and
+	 * containerd under Kubernetes, lxc, systemd-nspawn */
+	check_unit("0::/docker/" ID "\n", ID);
+	check_unit("12:memory:/docker/" ID "\n0::/system.slice/containerd.service\n",
+		   "containerd.service");
+	check_unit("0::/machine.slice/libpod-" ID ".scope/container\n", ID);
+	check_unit("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID
+		   ".scope\n",
+		   ID);
+	check_unit("0::/libpod_parent/libpod-" ID "\n", ID);
+	check_unit("0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podab12.slice/"
+		   "cri-containerd-" ID ".scope\n",
+		   ID);
+	check_unit("0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podab12.slice/"
+		   "crio-" ID ".scope/container\n",
+		   ID);
+	check_unit("0::/../crio-" ID ".scope\n", ID);
+	check_unit("0::/../../pod12/" ID "\n", ID);
+	check_unit("0::/lxc.payload.web\n", "web");
+	check_unit("0::/lxc.payload.web/system.slice/nginx.service\n", "nginx.service");
+	check_unit("0::/lxc/web\n", "web");
+	check_unit("0::/lxc.monitor.web\n", NULL);
+	check_unit("0::/machine.slice/systemd-nspawn@web.service/payload\n",
+		   "systemd-nspawn@web.service");
+	check_unit("0::/machine.slice/machine-web.scope\n", "machine-web.scope");
+	check_unit("0::/lxc.payload.\n", NULL);
+	check_unit("0::/lxc/\n", NULL);
 	check_unit("", NULL);
 	check_unit("::::\n:\n\n", NULL);
 }

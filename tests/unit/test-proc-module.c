@@ -333,6 +333,116 @@ static void test_modules_have_a_limit(void **state)
 	assert_non_null(get("/m", 1, 0));
 }
 
+/* ---- letting go */
+
+#define MINUTE (60 * NSEC_PER_SEC)
+
+static void test_what_is_held_stays(void **state)
+{
+	struct module *held = get("/held", 1, 0), *by_id = get("/by-id", 2, 0);
+	uint32_t id = get("/left", 3, 0)->id, jit = module_get_jit(table, 7)->id;
+	uint32_t kernel = module_get_kernel(table)->id, note = module_get_note(table, "[x]")->id;
+
+	for (uint64_t now = 10 * MINUTE; now < 13 * MINUTE; now += MINUTE / 6) {
+		module_keep(held);
+		module_keep_id(table, by_id->id);
+		module_keep_id(table, 999);
+		module_sweep(table, now);
+	}
+	assert_ptr_equal(module_by_id(table, held->id), held);
+	assert_ptr_equal(get("/held", 1, 0), held);
+	assert_ptr_equal(get("/by-id", 2, 0), by_id);
+	assert_null(module_by_id(table, id));
+	assert_null(module_by_id(table, jit));
+	assert_non_null(module_by_id(table, kernel));
+	assert_non_null(module_by_id(table, note));
+	assert_int_equal(module_table_freed(table), 2);
+	/* found anew, but never under an id that was another's */
+	assert_true(get("/left", 3, 0)->id > note);
+}
+
+static void test_a_program_that_ended_is_kept_for_its_next_run(void **state)
+{
+	uint32_t id = get("/cron", 1, 0)->id;
+
+	module_keep_id(table, id);
+	module_sweep(table, 10 * MINUTE);
+	module_sweep(table, 10 * MINUTE + (PROFD_MODULE_IDLE_SECONDS - 1) * NSEC_PER_SEC);
+	assert_non_null(module_by_id(table, id));
+	module_sweep(table, 10 * MINUTE + PROFD_MODULE_IDLE_SECONDS * NSEC_PER_SEC);
+	assert_null(module_by_id(table, id));
+}
+
+static void test_those_kept_have_a_limit_and_the_oldest_go(void **state)
+{
+	struct module *old = get("/m", 1, 0), *young;
+
+	module_keep(old);
+	module_sweep(table, 10 * MINUTE);
+	for (uint64_t i = 0; i < PROFD_MAX_IDLE_MODULES; i++)
+		young = get("/m", 10 + i, 0);
+	for (uint64_t i = 0; i < PROFD_MAX_IDLE_MODULES; i++)
+		module_keep(get("/m", 10 + i, 0));
+	module_sweep(table, 10 * MINUTE + 1);
+	module_sweep(table, 10 * MINUTE + 2);
+	assert_int_equal(module_count(table), PROFD_MAX_IDLE_MODULES);
+	assert_ptr_not_equal(get("/m", 1, 0), old);
+	assert_ptr_equal(get("/m", 10 + PROFD_MAX_IDLE_MODULES - 1, 0), young);
+}
+
+static void test_a_crowded_table_waits_for_nothing(void **state)
+{
+	struct module *held = get("/m", 1, 0);
+
+	for (uint64_t i = 2; i <= PROFD_MAX_MODULES; i++)
+		assert_non_null(get("/m", i, 0));
+	assert_true(module_table_is_crowded(table));
+	module_keep(held);
+	module_sweep(table, 10 * MINUTE);
+	assert_int_equal(module_count(table), 1);
+	assert_false(module_table_is_crowded(table));
+	assert_ptr_equal(get("/m", 1, 0), held);
+}
+
+static void test_files_of_freed_modules_are_closed(void **state)
+{
+	struct module *m = get("/self", 1, 0), *found;
+	int fd;
+
+	assert_int_equal(module_adopt_fd(table, m, open_self(), &found), 0);
+	assert_non_null(module_cfi(table, m));
+	assert_true(module_table_cfi_bytes(table) > 0);
+	assert_int_equal(module_table_open(table), 1);
+	fd = m->fd;
+	module_sweep(table, 10 * MINUTE);
+	assert_int_equal(module_count(table), 0);
+	assert_int_equal(module_table_open(table), 0);
+	assert_int_equal(module_table_cfi_bytes(table), 0);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+static void test_an_alias_keeps_the_module_that_it_is(void **state)
+{
+	struct module *elder = get("/self", 1, 0), *alias = get("/copy", 2, 0), *found;
+	uint32_t elder_id = elder->id, alias_id = alias->id;
+
+	assert_int_equal(module_adopt_fd(table, elder, open_self(), &found), 0);
+	assert_int_equal(module_adopt_fd(table, alias, open_self(), &found), 0);
+	assert_ptr_equal(alias->alias_of, elder);
+	for (uint64_t now = 10 * MINUTE; now < 13 * MINUTE; now += MINUTE) {
+		module_keep(alias);
+		module_sweep(table, now);
+		assert_ptr_equal(module_by_id(table, elder_id), elder);
+	}
+	module_keep(elder);
+	module_sweep(table, 13 * MINUTE);
+	assert_null(module_by_id(table, alias_id));
+	assert_ptr_equal(get("/copy", 2, 0), elder);
+	module_sweep(table, 20 * MINUTE);
+	assert_int_equal(module_count(table), 0);
+	assert_true(get("/copy", 2, 0)->id > alias_id);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -353,6 +463,12 @@ int main(void)
 		T(test_vdso_is_a_file_like_any_other),
 		T(test_descriptors_have_a_limit),
 		T(test_modules_have_a_limit),
+		T(test_what_is_held_stays),
+		T(test_a_program_that_ended_is_kept_for_its_next_run),
+		T(test_those_kept_have_a_limit_and_the_oldest_go),
+		T(test_a_crowded_table_waits_for_nothing),
+		T(test_files_of_freed_modules_are_closed),
+		T(test_an_alias_keeps_the_module_that_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,92 @@ static int some_function(void)
 	return 42;
 }
 
+/* ---- memory */
+
+/* What one program leaves behind: a fork, an exec, a file of its own and one that
+ * all share, code without a file, a thread, and the end of both. */
+static void run_short_program(pid_t pid, uint64_t i, uint64_t now_ns)
+{
+	struct process_mmap own = {
+		.pid = pid,
+		.start = 0x400000,
+		.bytes = 0x1000,
+		.path = "/tmp/job/a.out",
+		.key = {.dev = 1, .inode = 1000 + i},
+		.executable = true,
+	};
+
+	process_on_fork(table, pid, PID, now_ns);
+	process_on_comm(table, pid, pid, "a.out", true, now_ns);
+	process_on_mmap(table, &own);
+	map(pid, 0x7f0000000000, 0x7f0000001000, "/lib/libc.so.6");
+	map(pid, 0x7f0000002000, 0x7f0000003000, "//anon");
+	process_on_comm(table, pid, pid + 1, "worker", false, now_ns);
+	process_on_exit(table, pid, pid + 1, now_ns);
+	process_on_exit(table, pid, pid, now_ns);
+}
+
+static uint64_t resident_bytes(void)
+{
+	uint64_t bytes;
+
+	assert_int_equal(process_read_rss(keeper, getpid(), &bytes), 0);
+	return bytes;
+}
+
+/* An hour of a machine that starts a thousand programs a minute, each of a build
+ * of its own: the second half needs no more than the first. */
+static void test_short_programs_leave_nothing_behind(void **state)
+{
+	const uint64_t programs = 60000, each_ns = 60 * SECOND / 1000;
+	size_t most_modules = 0, most_processes = 0;
+	uint64_t middle = 0;
+	struct module *shared;
+
+	process_on_comm(table, PID, PID, "sh", true, 1);
+	map(PID, 0x1000, 0x2000, "/bin/sh");
+	for (uint64_t i = 0; i < programs; i++) {
+		uint64_t now_ns = SECOND + i * each_ns;
+
+		run_short_program(PID + 2 + 2 * (pid_t)(i % 4000), i, now_ns);
+		if (i % 4 == 0)
+			process_reap(table, now_ns - 2 * SECOND);
+		if (i % 160 == 0) {
+			process_keep_modules(table);
+			module_sweep(modules, now_ns);
+		}
+		most_modules = max(most_modules, module_count(modules));
+		most_processes = max(most_processes, process_count(table));
+		if (i == programs / 2)
+			middle = resident_bytes();
+	}
+	assert_int_equal(module_table_refused(modules), 0);
+	assert_true(module_table_freed(modules) > programs);
+	assert_true(most_modules < 2 * PROFD_MAX_IDLE_MODULES);
+	assert_true(most_processes < 100);
+	assert_true(resident_bytes() < middle + (256u << 10));
+	/* what is still in use is still there, under the same id */
+	shared = process_peek(table, PID)->maps[0].module;
+	assert_string_equal(shared->path, "/bin/sh");
+	assert_ptr_equal(module_by_id(modules, shared->id), shared);
+}
+
+static void test_code_without_a_file_is_not_another_programs(void **state)
+{
+	uint32_t first, second;
+
+	process_on_comm(table, PID, PID, "java", true, 1);
+	map(PID, 0x1000, 0x2000, "//anon");
+	first = process_peek(table, PID)->maps[0].module->id;
+	process_on_comm(table, PID, PID, "node", true, 2);
+	map(PID, 0x1000, 0x2000, "//anon");
+	second = process_peek(table, PID)->maps[0].module->id;
+	assert_int_not_equal(first, second);
+	process_on_fork(table, PID, CHILD, 3); /* the pid is used again */
+	map(PID, 0x1000, 0x2000, "//anon");
+	assert_int_not_equal(process_peek(table, PID)->maps[0].module->id, second);
+}
+
 static void test_own_process_is_read_from_proc(void **state)
 {
 	struct process *p = process_get(table, getpid());
@@ -481,7 +567,7 @@ static void test_file_is_tried_again_through_another_process(void **state)
 	const struct process *p;
 
 	mmap.key = key;
-	for (pid_t pid = PID; pid < PID + 8; pid++) {
+	for (pid_t pid = PID; pid < PID + 64; pid++) {
 		process_on_comm(table, pid, pid, "x", true, 1);
 		mmap.pid = pid;
 		process_on_mmap(table, &mmap);
@@ -490,7 +576,7 @@ static void test_file_is_tried_again_through_another_process(void **state)
 		process_open_module(table, (struct process *)p, &p->maps[0]);
 		assert_true(m->attempts <= (unsigned)(pid - PID) + 1);
 	}
-	assert_int_equal(m->attempts, 4); /* once a process, and not for ever */
+	assert_int_equal(m->attempts, 7); /* through the 1st, 2nd, 4th .. 64th */
 }
 
 static void test_alias_gives_way_in_the_mappings(void **state)
@@ -537,6 +623,8 @@ int main(void)
 		T(test_exec_by_another_thread_revives),
 		T(test_full_table_evicts_the_exited),
 		T(test_pids_that_are_none),
+		T(test_short_programs_leave_nothing_behind),
+		T(test_code_without_a_file_is_not_another_programs),
 		T(test_own_process_is_read_from_proc),
 		T(test_own_module_opens_and_offsets_agree),
 		T(test_scan_finds_this_process),

@@ -168,6 +168,59 @@ static void test_freeing_drops_what_is_pending(void **state)
 	assert_int_equal(errno, ECHILD);
 }
 
+/* How many descriptors the scribe has of our fixture. */
+static unsigned count_shapes(struct context *c)
+{
+	char path[64], link[4096];
+	struct dirent *entry;
+	unsigned n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)scribe_pid(c->scribe));
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		ssize_t bytes = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+
+		link[max(bytes, (ssize_t)0)] = '\0';
+		n += strstr(link, "sym-shapes") != NULL;
+	}
+	closedir(dir);
+	return n;
+}
+
+/* A sweep in which the scribe alone says what it needs. */
+static void sweep(struct context *c)
+{
+	static uint64_t now_ns;
+
+	scribe_keep_modules(c->scribe);
+	module_sweep(c->modules, now_ns += 3600 * NSEC_PER_SEC);
+	scribe_tidy(c->scribe);
+}
+
+static void test_freed_modules_are_forgotten(void **state)
+{
+	struct context *c = *state;
+	uint32_t id = c->shapes->id;
+
+	/* not before the profile that needs them has been written */
+	submit(c, &c->shapes, 1, c->dir_fd, NAME);
+	sweep(c);
+	assert_non_null(module_by_id(c->modules, id));
+	wait_done(c);
+	check_named(c, 1);
+	assert_int_equal(count_shapes(c), 1);
+
+	sweep(c);
+	assert_null(module_by_id(c->modules, id));
+	c->shapes = add_module(c, "/opt/shapes-again", open_shapes());
+	run(c, &c->shapes, 1);
+	check_named(c, 1);
+	assert_int_equal(count_shapes(c), 1); /* the new one; the other was let go */
+	assert_int_equal(scribe_restarts(c->scribe), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +233,8 @@ int main(int argc, char **argv)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_scribe_has_nothing_to_lose, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_freeing_drops_what_is_pending, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_freed_modules_are_forgotten, set_up,
 						tear_down),
 	};
 
