@@ -19,8 +19,8 @@ proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
 	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_prune pprof_read \
 	pprof_top publish string_table
-preload_c := aside environment fork intern interpose modules operators sampler service table trim \
-	walk walk-x86_64 weight session early live objects
+preload_c := aside cpu_hooks environment fork intern interpose modules operators sampler service \
+	table trim walk walk-x86_64 weight session early live objects cpu
 profctl_c := args command connect deliver expand list main output private run run_options save \
 	series signals snapshot status table top units
 daemon_c := config engine engine_clients engine_cpu engine_memory main \

@@ -96,7 +96,8 @@ _ZdaPvmSt11align_val_t _ZdlPv _ZdlPvRKSt9nothrow_t _ZdlPvSt11align_val_t
 _ZdlPvSt11align_val_tRKSt9nothrow_t _ZdlPvm _ZdlPvmSt11align_val_t _Znam _ZnamRKSt9nothrow_t
 _ZnamSt11align_val_t _ZnamSt11align_val_tRKSt9nothrow_t _Znwm _ZnwmRKSt9nothrow_t
 _ZnwmSt11align_val_t _ZnwmSt11align_val_tRKSt9nothrow_t aligned_alloc calloc capset free malloc
-memalign posix_memalign prctl pvalloc realloc reallocarray setns unshare valloc'
+memalign posix_memalign prctl pthread_create pthread_sigmask pvalloc realloc reallocarray setns
+sigaction signal sigprocmask sigtimedwait sigwait sigwaitinfo unshare valloc'
 
 check_preload()
 {

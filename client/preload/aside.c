@@ -33,6 +33,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "client/preload/cpu.h"
 #include "client/preload/service.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -59,6 +60,8 @@ static void leave(bool for_children_too)
 	int saved = errno;
 
 	service_leave(for_children_too);
+	if (for_children_too)
+		cpu_leave();
 	errno = saved;
 }
 

@@ -8,6 +8,7 @@
 
 #define DEFAULT_SOCKET "/run/profd/profd.sock"
 #define MAX_RATE       (1ULL << 40)
+#define MAX_CPU_HZ     10000
 
 bool environment_parse_bytes(const char *text, uint64_t *ret_bytes)
 {
@@ -43,6 +44,7 @@ bool environment_parse_bytes(const char *text, uint64_t *ret_bytes)
 bool environment_read(struct environment *ret_environment)
 {
 	const char *text;
+	uint64_t hz;
 
 	if (!environ)
 		return false;
@@ -58,5 +60,8 @@ bool environment_read(struct environment *ret_environment)
 		ret_environment->rate_bytes = 1;
 	text = getenv("PROFD_SOCKET");
 	ret_environment->socket_path = text && *text ? text : DEFAULT_SOCKET;
+	text = getenv("PROFD_CPU");
+	if (text && environment_parse_bytes(text, &hz) && hz <= MAX_CPU_HZ)
+		ret_environment->cpu_hz = (uint32_t)hz;
 	return true;
 }

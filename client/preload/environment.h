@@ -12,6 +12,7 @@ struct environment {
 	uint64_t rate_bytes;	 /* PROFD_RATE, or the default */
 	bool rate_invalid;	 /* it could not be read */
 	const char *socket_path; /* PROFD_SOCKET, or the default */
+	uint32_t cpu_hz;	 /* PROFD_CPU: sample CPU time by timers; 0: do not */
 };
 
 /* False: it is too early, the C library has none yet. */

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/preload/cpu.h"
 #include "client/preload/fast.h"
 #include "client/preload/service.h"
 #include "client/preload/session.h"
@@ -59,6 +60,7 @@ static void fork_child(void)
 	*session.here = 1;
 	service_attach(socket_path, fd);
 	close(fd);
+	cpu_after_fork();
 	service_after_fork();
 	errno = saved;
 }

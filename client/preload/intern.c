@@ -24,7 +24,8 @@
 #define MAX_PROBES 512
 
 /* The new stack's record, whose frames are there, or INTERN_NONE. */
-static FAST_COLD uint32_t add_stack(const struct walk_summary *seen, uint32_t frames)
+static FAST_COLD uint32_t add_stack(const struct walk_summary *seen, uint32_t frames,
+				    enum heap_kind kind)
 {
 	uint32_t index = table_take(HEAP_REGION_STACKS, 1);
 	struct heap_stack *stack;
@@ -34,7 +35,7 @@ static FAST_COLD uint32_t add_stack(const struct walk_summary *seen, uint32_t fr
 	stack = &session.stacks[index];
 	stack->frames_index = frames;
 	stack->n_frames = seen->n_frames;
-	stack->kind = HEAP_KIND_HEAP;
+	stack->kind = (uint8_t)kind;
 	stack->flags = seen->flags;
 	stack->hash = seen->hash;
 	__atomic_store_n(&stack->ready, 1, __ATOMIC_RELEASE);
@@ -80,8 +81,45 @@ uint32_t intern_stack(const uint64_t *regs)
 	walk_stack(regs, &session.frames[frames], seen.n_frames, &again);
 	if (again.hash != seen.hash)
 		return INTERN_NONE;
-	index = add_stack(&seen, frames);
+	index = add_stack(&seen, frames, HEAP_KIND_HEAP);
 	return index == INTERN_NONE ? INTERN_NONE : find_stack(seen.hash, index);
+}
+
+/* The same frames of another kind are another stack. */
+static inline uint64_t hash_of_kind(const struct walk_summary *seen)
+{
+	return weight_mix(seen->hash ^ HEAP_KIND_CPU);
+}
+
+/* Interrupted instructions are many, and each is another stack: they may not crowd
+ * the heap's out. */
+static FAST_COLD uint32_t add_interrupted(const void *context, uint64_t hash, uint32_t n_frames)
+{
+	struct walk_summary again;
+	uint32_t index, frames;
+
+	if (!table_has_room(HEAP_REGION_STACKS) || !table_has_room(HEAP_REGION_FRAMES) ||
+	    !table_has_room(HEAP_REGION_BUCKETS))
+		return INTERN_NONE;
+	frames = table_take(HEAP_REGION_FRAMES, n_frames);
+	if (frames == TABLE_FULL)
+		return INTERN_NONE;
+	again = walk_interrupted(context, &session.frames[frames], n_frames);
+	again.hash = hash_of_kind(&again);
+	if (again.hash != hash)
+		return INTERN_NONE;
+	index = add_stack(&again, frames, HEAP_KIND_CPU);
+	return index == INTERN_NONE ? INTERN_NONE : find_stack(hash, index);
+}
+
+uint32_t intern_interrupted(const void *context)
+{
+	struct walk_summary seen = walk_interrupted(context, NULL, 0);
+	uint64_t hash = hash_of_kind(&seen);
+	uint32_t index = find_stack(hash, INTERN_NONE);
+
+	return likely(index != INTERN_NONE) ? index
+					    : add_interrupted(context, hash, seen.n_frames);
 }
 
 static FAST_COLD uint32_t add_bucket(uint32_t stack, uint64_t size_class)

@@ -11,5 +11,9 @@
  * function outwards. Walks it from @regs, as walk_stack(). */
 uint32_t intern_stack(const uint64_t *regs);
 
+/* The index of the stack, of HEAP_KIND_CPU, that a signal interrupted; @context is
+ * what its handler was given. */
+uint32_t intern_interrupted(const void *context);
+
 /* The index of the bucket of @stack and @size_class. */
 uint32_t intern_bucket(uint32_t stack, uint64_t size_class);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "client/preload/aside.h"
+#include "client/preload/cpu.h"
 #include "client/preload/early.h"
 #include "client/preload/environment.h"
 #include "client/preload/fast.h"
@@ -150,6 +151,8 @@ static void complete(const struct environment *environment)
 		fast_next.free(fast_next.malloc(1));
 	fork_init(environment->socket_path);
 	operators_init();
+	cpu_init();
+	cpu_begin_thread();
 	if (environment->no_trim)
 		service_do_without();
 	else
@@ -179,6 +182,7 @@ __attribute__((constructor)) static void session_start(void)
 /* Sampling may go on: later destructors still allocate and free. */
 __attribute__((destructor)) static void session_end(void)
 {
+	cpu_end_thread();
 	if (session_is_recording())
 		__atomic_store_n(&session.table->state, HEAP_STATE_EXITED, __ATOMIC_RELEASE);
 }

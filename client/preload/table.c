@@ -235,6 +235,12 @@ bool table_is_full(enum heap_region_id region)
 	       session.capacity[region];
 }
 
+bool table_has_room(enum heap_region_id region)
+{
+	return __atomic_load_n(&session.table->regions[region].used, __ATOMIC_RELAXED) <
+	       session.capacity[region] / 2;
+}
+
 /* What of a region a copy needs: all that was taken, but of the live objects. */
 static void copy_records(uint8_t *to, const uint8_t *from)
 {

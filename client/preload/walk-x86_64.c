@@ -13,6 +13,7 @@
 #include "client/preload/walk.h"
 
 #include <string.h>
+#include <ucontext.h>
 
 #include "client/preload/fast.h"
 #include "client/preload/sampler.h"
@@ -75,15 +76,41 @@ static void find_bounds(struct walk *w)
 	}
 }
 
-void walk_begin(struct walk *w, const uint64_t *regs)
+/* With the registers in place. */
+static void begin(struct walk *w)
 {
-	memcpy(w->regs, regs, sizeof(w->regs));
 	w->exact = false;
 	w->in_module = false;
 	w->module = w->modules;
 	for (size_t i = 0; i < ARRAY_SIZE(w->modules); i++)
 		w->modules[i].start = w->modules[i].end = 0;
 	find_bounds(w);
+}
+
+void walk_begin(struct walk *w, const uint64_t *regs)
+{
+	memcpy(w->regs, regs, sizeof(w->regs));
+	begin(w);
+}
+
+/* A handler that was itself interrupted runs on the alternate stack, whose place
+ * the kernel tells. */
+void walk_begin_interrupted(struct walk *w, const void *context)
+{
+	static const uint8_t from[WALK_REG_N] = {
+		REG_RBX, REG_RBP, REG_RSP, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
+	};
+	const ucontext_t *c = context;
+	uint64_t start = (uint64_t)c->uc_stack.ss_sp, bytes = c->uc_stack.ss_size;
+
+	for (unsigned i = 0; i < WALK_REG_N; i++)
+		w->regs[i] = (uint64_t)c->uc_mcontext.gregs[from[i]];
+	begin(w);
+	w->exact = true;
+	if (!w->bounded && w->regs[WALK_RSP] - start < bytes) {
+		w->bounded = true;
+		w->top = start + bytes;
+	}
 }
 
 static bool read_word(const struct walk *w, uint64_t at, uint64_t *ret_word)

@@ -219,22 +219,27 @@ static uint64_t frame_of(const struct walk *w)
 	return HEAP_FRAME(w->module->index, pc - w->module->bias);
 }
 
-void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
-		struct walk_summary *ret_summary)
+/* Is this frame one of ours, which the program's stack is not to show? */
+static bool is_own(const struct walk *w)
+{
+	return w->in_module && w->module->start == (uint64_t)__ehdr_start;
+}
+
+static inline __attribute__((always_inline)) void walk_on(struct walk *w, bool with_own,
+							  uint64_t *ret_frames, uint32_t capacity,
+							  struct walk_summary *ret_summary)
 {
 	enum walk_status status = WALK_STEPPED;
 	uint64_t hash = 0;
 	uint32_t n = 0;
-	struct walk w;
 	uint8_t flags = 0;
 
-	walk_begin(&w, regs);
 	while (status == WALK_STEPPED) {
-		uint64_t pc = lookup_pc(&w);
+		uint64_t pc = lookup_pc(w);
 
-		find_module(&w, pc);
-		if (!w.in_module || w.module->start != (uint64_t)__ehdr_start) {
-			uint64_t frame = frame_of(&w);
+		find_module(w, pc);
+		if (with_own || !is_own(w)) {
+			uint64_t frame = frame_of(w);
 
 			if (n == PROFD_MAX_FRAMES) {
 				flags |= HEAP_STACK_TRUNCATED;
@@ -246,7 +251,7 @@ void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
 			hash = (hash ^ frame) * 0x9e3779b97f4a7c15ULL;
 			hash ^= hash >> 29;
 		}
-		status = step(&w, pc);
+		status = step(w, pc);
 	}
 	if (status == WALK_BROKEN)
 		flags |= HEAP_STACK_BROKEN;
@@ -255,4 +260,23 @@ void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
 		.n_frames = (uint16_t)n,
 		.flags = flags,
 	};
+}
+
+void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
+		struct walk_summary *ret_summary)
+{
+	struct walk w;
+
+	walk_begin(&w, regs);
+	walk_on(&w, false, ret_frames, capacity, ret_summary);
+}
+
+struct walk_summary walk_interrupted(const void *context, uint64_t *ret_frames, uint32_t capacity)
+{
+	struct walk_summary summary;
+	struct walk w;
+
+	walk_begin_interrupted(&w, context);
+	walk_on(&w, true, ret_frames, capacity, &summary);
+	return summary;
 }

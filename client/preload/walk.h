@@ -32,6 +32,11 @@ struct walk_summary {
 void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
 		struct walk_summary *ret_summary);
 
+/* The same from the instruction that a signal interrupted: @context is what its
+ * handler was given. Frames of this library are not left out. (The summary comes in
+ * registers: a handler has little stack.) */
+struct walk_summary walk_interrupted(const void *context, uint64_t *ret_frames, uint32_t capacity);
+
 /* ---- between walk.c and walk-MACHINE.c */
 
 enum walk_status {
@@ -63,6 +68,7 @@ struct walk {
 };
 
 void walk_begin(struct walk *w, const uint64_t *regs);
+void walk_begin_interrupted(struct walk *w, const void *context);
 
 /* To the caller, by @row; or where there is no call-frame information. */
 enum walk_status walk_step(struct walk *w, const struct cfi_row *row);

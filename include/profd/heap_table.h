@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 #define HEAP_TABLE_MAGIC 0x3142415444464f52ULL /* "ROFDTAB1" */
-#define HEAP_TABLE_VERSION 1
+#define HEAP_TABLE_VERSION 2
 #define HEAP_TABLE_NAME "profd-heap"	   /* memfd name: "/memfd:profd-heap" in maps */
 #define HEAP_TABLE_MAX_BYTES (256ULL << 20) /* a larger table is refused */
 
@@ -92,6 +92,7 @@ enum heap_kind {
 	HEAP_KIND_BLOCK,
 	HEAP_KIND_MUTEX,
 	HEAP_KIND_THREADCREATE,
+	HEAP_KIND_CPU, /* see struct heap_cpu */
 };
 
 enum heap_stack_flag {
@@ -164,6 +165,30 @@ enum heap_note {
 					  * stepped aside, or there never was one */
 };
 
+/*
+ * CPU time by the program's own timers, where profd may not use perf events. A
+ * bucket of a stack of HEAP_KIND_CPU has size class 0, and counts samples as
+ * objects and nanoseconds as bytes; a reader takes allocated minus freed, for what
+ * a fork's child inherits counts as freed. Its innermost frame is the interrupted
+ * instruction plus one, so that a reader treats it as any other. New
+ * ones are added while half of the stacks, frames and buckets is free: the rest is
+ * the heap's.
+ */
+enum heap_cpu_end {
+	HEAP_CPU_GOES_ON,
+	HEAP_CPU_CONFINED, /* the program is setting a system call filter */
+	HEAP_CPU_NO_SIGNAL, /* there was none that the program did not use */
+};
+
+struct heap_cpu {
+	uint32_t hz;  /* samples a second of CPU time; 0: none are taken */
+	uint32_t end; /* enum heap_cpu_end */
+	uint64_t lost;	  /* atomic: samples that there was no room for */
+	uint64_t missed;  /* atomic: samples of threads that ended before the kernel took them */
+	uint64_t refused; /* atomic: threads that could have no timer */
+};
+static_assert(sizeof(struct heap_cpu) == 32, "wire format");
+
 enum heap_verb {
 	HEAP_VERB_NONE,
 	HEAP_VERB_TRIM,
@@ -213,7 +238,8 @@ struct heap_header {
 	struct heap_region regions[HEAP_REGION_N];
 	uint64_t lost[HEAP_LOST_N]; /* atomic */
 	uint64_t samples;	    /* atomic: allocations recorded */
+	struct heap_cpu cpu;
 	struct heap_request request;
 	struct heap_reply reply;
 };
-static_assert(sizeof(struct heap_header) == 368, "wire format");
+static_assert(sizeof(struct heap_header) == 400, "wire format");

@@ -34,6 +34,14 @@ void walk_stack(const uint64_t *regs, uint64_t *ret_frames, uint32_t capacity,
 	*ret_summary = (struct walk_summary){.hash = hash, .n_frames = n_walked};
 }
 
+struct walk_summary walk_interrupted(const void *context, uint64_t *ret_frames, uint32_t capacity)
+{
+	struct walk_summary summary;
+
+	walk_stack(NULL, ret_frames, capacity, &summary);
+	return summary;
+}
+
 uint32_t table_take(enum heap_region_id region, uint32_t n)
 {
 	uint32_t *used = &session.table->regions[region].used;
@@ -45,6 +53,11 @@ uint32_t table_take(enum heap_region_id region, uint32_t n)
 bool table_is_full(enum heap_region_id region)
 {
 	return session.table->regions[region].used >= session.capacity[region];
+}
+
+bool table_has_room(enum heap_region_id region)
+{
+	return session.table->regions[region].used < session.capacity[region] / 2;
 }
 
 static int setup(void **state)
@@ -106,6 +119,29 @@ static void test_full_region_refuses_the_new_and_finds_the_old(void **state)
 		assert_int_equal(intern(i, 7), i);
 }
 
+static void test_an_interrupted_stack_is_another(void **state)
+{
+	uint32_t heap = intern(1, 2), cpu = intern_interrupted(NULL);
+
+	assert_int_not_equal(heap, cpu);
+	assert_int_equal(session.stacks[heap].kind, HEAP_KIND_HEAP);
+	assert_int_equal(session.stacks[cpu].kind, HEAP_KIND_CPU);
+	assert_int_equal(intern(1, 2), heap);
+	assert_int_equal(intern_interrupted(NULL), cpu);
+}
+
+static void test_interrupted_stacks_leave_half(void **state)
+{
+	n_walked = 1;
+	for (walked[0] = 0; walked[0] < STACKS / 2; walked[0]++)
+		assert_int_equal(intern_interrupted(NULL), walked[0]);
+	assert_int_equal(intern_interrupted(NULL), INTERN_NONE);
+	walked[0] = 0;
+	assert_int_equal(intern_interrupted(NULL), 0);
+	for (uint64_t i = STACKS / 2; i < STACKS; i++)
+		assert_int_equal(intern(i, 7), i);
+}
+
 static void test_bucket_is_kept_once(void **state)
 {
 	uint32_t one = intern_bucket(3, 16), two = intern_bucket(3, 32),
@@ -152,6 +188,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stack_is_kept_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_region_refuses_the_new_and_finds_the_old,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_interrupted_stack_is_another, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_interrupted_stacks_leave_half, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_bucket_is_kept_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads_agree, setup, teardown),
 	};
