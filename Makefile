@@ -23,14 +23,14 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 	table trim walk walk-x86_64 weight session early live objects cpu
 profctl_c := args command connect deliver expand list main output private run run_options save \
 	series signals snapshot status table top units
-daemon_c := config engine engine_clients engine_cpu engine_memory main \
+daemon_c := config engine engine_clients engine_cpu engine_memory engine_timers main \
 	keeper/keeper keeper/open \
 	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/memory \
 	proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
 	proc/process proc/records \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/tracepoint \
-	heap/client heap/read heap/refused heap/trim \
+	heap/client heap/cpu heap/read heap/refused heap/trim \
 	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/window \

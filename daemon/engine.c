@@ -37,18 +37,22 @@ uint64_t control_mono_ns(void)
 
 /* ---- what the verbs may ask of the engine */
 
-static int engine_watch(struct engine *e, pid_t pid, char *why, size_t why_size)
+static int engine_watch(struct engine *e, pid_t pid, unsigned timers_hz, char *why, size_t why_size)
 {
 	int r;
 
+	if (timers_hz > 0)
+		return engine_watch_timers(e, pid, timers_hz, why, why_size);
 	if (e->ctx.sampler) {
 		snprintf(why, why_size, "watch: one command is being watched already");
 		return -EBUSY;
 	}
 	e->ctx.watched = pid;
 	r = engine_watch_tree(e, pid, why, why_size);
-	if (r < 0)
+	if (r < 0) {
 		e->ctx.no_sampler = "perf events were refused";
+		snprintf(e->ctx.timers.refused, sizeof(e->ctx.timers.refused), "%s", why);
+	}
 	return r;
 }
 
@@ -247,7 +251,7 @@ int engine_new(const struct config *config, struct engine **ret_engine, char *wh
 	e->ctx.engine = e;
 	e->ctx.private = config->private;
 	e->ctx.start_mono_ns = control_mono_ns();
-	e->ctx.drain = engine_drain;
+	e->ctx.drain = engine_bring_up;
 	e->ctx.attach = engine_attach;
 	e->ctx.scan = engine_scan_clients;
 	e->ctx.watch = engine_watch;

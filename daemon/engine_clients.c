@@ -30,6 +30,8 @@ static void watch_free(void *userdata)
 {
 	struct watch *w = userdata;
 
+	if (!w->client->dead) /* it has called exec: its table is let go of */
+		engine_collect_client(w->engine, w->client);
 	sd_event_source_disable_unref(w->end);
 	sd_event_source_disable_unref(w->modules);
 	free(w);
@@ -39,6 +41,7 @@ static void end_client(struct engine *e, struct heap_client *c)
 {
 	c->dead = true;
 	c->died_unix_ns = control_unix_ns();
+	engine_collect_client(e, c);
 	last_heap(&e->ctx, c);
 }
 

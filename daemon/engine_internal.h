@@ -1,7 +1,7 @@
 /*
  * The engine's own state, shared by its files: engine.c (its life),
- * engine_cpu.c (records to samples), engine_clients.c (clients come and go),
- * engine_memory.c (nothing grows with time).
+ * engine_cpu.c (records to samples), engine_timers.c (samples that clients took),
+ * engine_clients.c (clients come and go), engine_memory.c (nothing grows with time).
  */
 #pragma once
 
@@ -42,6 +42,11 @@ int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size);
 int engine_watch_tree(struct engine *e, pid_t pid, char *why, size_t why_size);
 void engine_drain(struct engine *e);
 void engine_stop_cpu(struct engine *e); /* nothing is drained any more */
+
+/* engine_timers.c: CPU samples that clients take themselves. */
+int engine_watch_timers(struct engine *e, pid_t pid, unsigned hz, char *why, size_t why_size);
+void engine_collect_client(struct engine *e, struct heap_client *client);
+void engine_bring_up(struct engine *e); /* the windows, from all sources */
 
 /* engine_clients.c */
 int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd);

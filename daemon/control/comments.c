@@ -204,6 +204,32 @@ static void add_losses(struct comments *c, const struct control_context *ctx,
 		    aggregate_refused(span->samples));
 }
 
+/* Where there is no sampler. */
+static void add_timers(struct comments *c, const struct control_timers *t)
+{
+	const char *prefix = "perf_event_open: ", *why = t->refused;
+
+	if (strncmp(why, prefix, strlen(prefix)) == 0)
+		why += strlen(prefix);
+	add(c, "CPU samples by the program's own timers at %u Hz: user stacks only%s%s", t->hz,
+	    *why ? "; perf_event_open was refused: " : "", why);
+	if (t->lost)
+		add(c, "%" PRIu64 " samples lost so far: a table of stacks is full", t->lost);
+	if (t->missed)
+		add(c,
+		    "%" PRIu64 " samples lost so far: their threads ended before the kernel's next "
+		    "tick",
+		    t->missed);
+	if (t->threads_refused)
+		add(c, "%" PRIu64 " threads had no timer: their CPU time is not in here",
+		    t->threads_refused);
+	if (t->confined)
+		add(c,
+		    "%" PRIu64 " processes set a system call filter: what they did from then on "
+		    "is not in here",
+		    t->confined);
+}
+
 void comments_of_cpu(struct comments *c, const struct control_context *ctx,
 		     const struct window_span *span, const char *note)
 {
@@ -211,6 +237,11 @@ void comments_of_cpu(struct comments *c, const struct control_context *ctx,
 
 	if (note)
 		add(c, "%s", note);
+	if (!s) {
+		add_timers(c, &ctx->timers);
+		add_losses(c, ctx, span);
+		return;
+	}
 	if (sampler_frequency(s))
 		add(c, "event %s at %u Hz", sampler_event(s), sampler_frequency(s));
 	else

@@ -30,6 +30,18 @@ struct control_counters {
 	uint64_t heaps_last;	    /* last heaps of processes that ended */
 };
 
+/* CPU samples by the programs' own timers, under a private daemon that may not use
+ * perf events. */
+struct control_timers {
+	unsigned hz;	      /* 0: not in use */
+	char refused[256];    /* why perf events were not to be had; "": they were not asked for */
+	uint32_t main_module; /* of the command; 0: not known */
+	uint64_t samples;
+	uint64_t lost, missed; /* as in heap/cpu.h */
+	uint64_t threads_refused; /* that could have no timer */
+	uint64_t confined;	  /* processes that stopped it before they set a filter */
+};
+
 struct engine;
 
 struct control_context {
@@ -41,6 +53,7 @@ struct control_context {
 	struct allocators *allocators; /* that programs have inside */
 	struct sampler *sampler;       /* NULL: no CPU sampling */
 	const char *no_sampler;	       /* then: why */
+	struct control_timers timers;
 	struct unwinder *unwinder;
 	struct windows *windows;
 	struct window *rotation; /* the current window; NULL: no CPU sampling */
@@ -62,8 +75,9 @@ struct control_context {
 	int (*attach)(struct engine *e, pid_t pid, uid_t uid, int table_fd);
 	/* Look for clients that could not reach the socket (from a container, say). */
 	void (*scan)(struct engine *e);
-	/* Sample @pid's tree. -errno: one line in @why. */
-	int (*watch)(struct engine *e, pid_t pid, char *why, size_t why_size);
+	/* Sample @pid's tree; by its own timers if @timers_hz is not 0. -errno: one
+	 * line in @why. */
+	int (*watch)(struct engine *e, pid_t pid, unsigned timers_hz, char *why, size_t why_size);
 	void (*quit)(struct engine *e);
 };
 

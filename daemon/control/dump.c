@@ -266,6 +266,8 @@ static uint32_t main_module(struct control_context *ctx, const struct dump_filte
 	const struct process *process = pid ? process_peek(ctx->processes, pid) : NULL;
 	const struct module *kernel;
 
+	if (ctx->timers.hz > 0)
+		return pid == ctx->watched ? ctx->timers.main_module : 0;
 	if (process && process->n_maps > 0)
 		return process->maps[0].module->id;
 	kernel = pid ? NULL : module_get_kernel(ctx->modules);
@@ -283,9 +285,10 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 	const struct sampler *sampler = d->ctx->sampler;
 	struct comments comments = {0};
 	struct freeze how = {
-		.type = types[sampler_measure(sampler)],
-		.event = sampler_event_type(sampler),
-		.period = sampler_period(sampler),
+		.type = sampler ? types[sampler_measure(sampler)] : PROFILE_CPU,
+		.event = sampler ? sampler_event_type(sampler) : NULL,
+		.period = sampler ? sampler_period(sampler)
+				  : (int64_t)(NSEC_PER_SEC / d->ctx->timers.hz),
 		.time_unix_ns = span->start_unix_ns,
 		.duration_ns = span->duration_ns,
 		.only_pid = filter->pid,

@@ -120,6 +120,15 @@ static void count_cpu(struct control_context *ctx, struct report_state *s)
 	struct sampler_stats cpu;
 	struct unwind_stats unwind;
 
+	if (ctx->timers.hz > 0) {
+		count(s, "cpu_samples", ctx->timers.samples, "CPU samples read from clients");
+		count(s, "cpu_samples_lost", ctx->timers.lost,
+		      "samples that clients could not keep");
+		count(s, "cpu_samples_missed", ctx->timers.missed,
+		      "samples of threads that ended before they were taken");
+		count(s, "cpu_threads_refused", ctx->timers.threads_refused,
+		      "threads that had no timer");
+	}
 	if (!ctx->sampler)
 		return;
 	sampler_stats(ctx->sampler, &cpu);
@@ -189,5 +198,9 @@ void report_state(struct control_context *ctx, struct report_state *ret_s)
 	t->event_note = ctx->sampler ? (char *)sampler_event_note(ctx->sampler)
 				     : (char *)(ctx->no_sampler ?: "nothing is watched");
 	t->frequency_hz = ctx->sampler ? sampler_frequency(ctx->sampler) : 0;
+	if (ctx->timers.hz > 0) {
+		t->event = "timers";
+		t->frequency_hz = ctx->timers.hz;
+	}
 	count_all(ctx, ret_s);
 }

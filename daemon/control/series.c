@@ -281,6 +281,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	struct window_moment now;
 
 	if (measure && !s->window) {
+		s->ctx->drain(s->ctx->engine); /* what came before is not part of it */
 		losses_moment(s->ctx, &now);
 		if (window_open(s->ctx->windows, &now, &s->window) >= 0)
 			return wait_until(s, control_mono_ns() + s->spec.seconds_ns);

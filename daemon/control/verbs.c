@@ -256,14 +256,16 @@ static void verb_attach(struct peer *p, const Profd__Attach *q, int *fds, size_t
 static void verb_watch(struct peer *p, const Profd__Watch *q)
 {
 	char why[512];
+	int r;
 
 	if (!p->ctx->private || !p->access.all) {
 		peer_error(p, EPERM, "watch: only a private profd does this");
 		return;
 	}
 	p->watching = true;
-	if (p->ctx->watch(p->ctx->engine, (pid_t)q->pid, why, sizeof(why)) < 0)
-		peer_error(p, ENOTSUP, "%s", why);
+	r = p->ctx->watch(p->ctx->engine, (pid_t)q->pid, q->timers_hz, why, sizeof(why));
+	if (r < 0)
+		peer_error(p, r, "%s", why);
 	else
 		peer_done(p, 0, 0);
 }

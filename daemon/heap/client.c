@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/heap/cpu.h"
 #include "daemon/proc/ending.h"
 #include "daemon/proc/pids.h"
 #include "profd/base.h"
@@ -59,6 +60,7 @@ struct heap_client *heap_client_unref(struct heap_client *client)
 	free(client->unit);
 	free(client->oom_path);
 	free(client->modules);
+	heap_cpu_seen_free(client->cpu_seen);
 	free(client);
 	return NULL;
 }

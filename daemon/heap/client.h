@@ -28,6 +28,8 @@ struct heap_client {
 	int64_t start_unix_ns; /* when the client started */
 	char *oom_path;	       /* the count of its control group (ending.h); NULL: there is none */
 	uint64_t oom_kills;    /* as it stands with nobody's end left to explain */
+	struct heap_cpu_seen *cpu_seen; /* cpu.h; NULL: nothing yet */
+	bool cpu_confined;		/* it has been counted */
 	unsigned trims;	       /* answered so far: the number in the trim line */
 
 	uint32_t *modules; /* ids of those that its table named when it was read last */

@@ -150,24 +150,54 @@ static void choose_main(struct heap_profile *p)
 		}
 }
 
+/* What stands where a stack ends too early. Allocators are called from code that
+ * can be walked; an instruction that was interrupted may be in any. */
+static const struct module *end_note(struct module_table *modules, const struct heap_copy_bucket *b)
+{
+	if (b->flags & HEAP_STACK_TRUNCATED)
+		return module_get_note(modules, "[truncated: depth]");
+	if (b->kind == HEAP_KIND_CPU && (b->flags & HEAP_STACK_BROKEN))
+		return module_get_note(modules, "[broken stack]");
+	return NULL;
+}
+
 static size_t add_frames(struct heap_profile *p, size_t at, const struct heap_copy *copy,
 			 const struct heap_copy_bucket *b, struct module *const *found,
-			 struct module *jit, const struct module *cut)
+			 struct module *jit, const struct module *note)
 {
 	size_t n = 0;
 
 	for (; n < b->n_frames; n++)
 		p->frames[at + n] = make_frame(copy, found, jit, copy->frames[b->first_frame + n]);
-	if (cut && (b->flags & HEAP_STACK_TRUNCATED))
-		p->frames[at + n++] = (struct frame){.module = cut->id};
+	if (note)
+		p->frames[at + n++] = (struct frame){.module = note->id};
 	return n;
 }
 
+static void set_heap_values(struct heap_profile *p, const struct heap_copy_bucket *b,
+			    struct sample *s)
+{
+	s->labels.bytes = b->size_class;
+	s->values[HEAP_ALLOC_OBJECTS] = b->alloc_objects;
+	s->values[HEAP_ALLOC_BYTES] = b->alloc_bytes;
+	s->values[HEAP_INUSE_OBJECTS] = b->inuse_objects;
+	s->values[HEAP_INUSE_BYTES] = b->inuse_bytes;
+	p->inuse_bytes += b->inuse_bytes;
+	p->inuse_objects += b->inuse_objects;
+}
+
+static void set_cpu_values(const struct heap_copy_bucket *b, struct sample *s)
+{
+	s->values[HEAP_CPU_SAMPLES] = b->inuse_objects;
+	s->values[HEAP_CPU_NS] = b->inuse_bytes;
+	s->values[HEAP_CPU_BUCKET] = b->index;
+}
+
 static int add_samples(struct heap_profile *p, const struct heap_copy *copy,
-		       struct module *const *found, struct module_table *modules, pid_t pid)
+		       struct module *const *found, struct module_table *modules, pid_t pid,
+		       enum heap_kind kind)
 {
 	struct module *jit = module_get_jit(modules, pid);
-	struct module *cut = module_get_note(modules, "[truncated: depth]");
 	size_t n_frames = 0;
 
 	for (size_t i = 0; i < copy->n_buckets; i++)
@@ -181,25 +211,24 @@ static int add_samples(struct heap_profile *p, const struct heap_copy *copy,
 		const struct heap_copy_bucket *b = &copy->buckets[i];
 		struct sample *s = &p->samples[p->n_samples];
 
-		if (b->kind != HEAP_KIND_HEAP)
+		if (b->kind != kind)
 			continue;
 		s->frames = p->frames + n_frames;
-		s->n_frames = add_frames(p, n_frames, copy, b, found, jit, cut);
+		s->n_frames = add_frames(p, n_frames, copy, b, found, jit,
+					 end_note(modules, b));
 		n_frames += s->n_frames;
-		s->labels.bytes = b->size_class;
-		s->values[HEAP_ALLOC_OBJECTS] = b->alloc_objects;
-		s->values[HEAP_ALLOC_BYTES] = b->alloc_bytes;
-		s->values[HEAP_INUSE_OBJECTS] = b->inuse_objects;
-		s->values[HEAP_INUSE_BYTES] = b->inuse_bytes;
-		p->inuse_bytes += b->inuse_bytes;
-		p->inuse_objects += b->inuse_objects;
+		if (kind == HEAP_KIND_CPU)
+			set_cpu_values(b, s);
+		else
+			set_heap_values(p, b, s);
 		p->n_samples++;
 	}
 	return 0;
 }
 
 static int convert(struct heap_profile *p, const struct heap_copy *copy,
-		   struct module *const *found, struct module_table *modules, pid_t pid)
+		   struct module *const *found, struct module_table *modules, pid_t pid,
+		   enum heap_kind kind)
 {
 	p->places = calloc(copy->n_modules * HEAP_SEGMENT_N + 1, sizeof(*p->places));
 	if (!p->places)
@@ -208,7 +237,7 @@ static int convert(struct heap_profile *p, const struct heap_copy *copy,
 	for (size_t i = 0; i < copy->n_modules; i++)
 		add_places(p, &copy->modules[i], found[i]);
 	choose_main(p);
-	return add_samples(p, copy, found, modules, pid);
+	return add_samples(p, copy, found, modules, pid, kind);
 }
 
 /* Notes what the client's table speaks of. A module that an earlier reading
@@ -262,8 +291,9 @@ static uint64_t mono_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-int heap_client_read(struct keeper *keeper, struct heap_client *client,
-		     struct module_table *modules, struct heap_profile *ret_profile)
+static int read_kind(struct keeper *keeper, struct heap_client *client,
+		     struct module_table *modules, enum heap_kind kind,
+		     struct heap_profile *ret_profile)
 {
 	_cleanup_free_ struct module **found = NULL;
 	struct heap_profile profile = {0};
@@ -273,8 +303,8 @@ int heap_client_read(struct keeper *keeper, struct heap_client *client,
 	r = load(keeper, client, modules, &copy, &found);
 	if (r < 0)
 		return r;
-	r = convert(&profile, copy, found, modules, client->pid);
-	if (r >= 0)
+	r = convert(&profile, copy, found, modules, client->pid, kind);
+	if (r >= 0 && kind == HEAP_KIND_HEAP)
 		r = heap_table_ages(client->table_fd, copy, mono_ms(), profile.ages, HEAP_AGES_MAX,
 				    &profile.n_ages);
 	heap_copy_free(copy);
@@ -284,6 +314,18 @@ int heap_client_read(struct keeper *keeper, struct heap_client *client,
 	}
 	*ret_profile = profile;
 	return 0;
+}
+
+int heap_client_read(struct keeper *keeper, struct heap_client *client,
+		     struct module_table *modules, struct heap_profile *ret_profile)
+{
+	return read_kind(keeper, client, modules, HEAP_KIND_HEAP, ret_profile);
+}
+
+int heap_client_read_cpu(struct keeper *keeper, struct heap_client *client,
+			 struct module_table *modules, struct heap_profile *ret_profile)
+{
+	return read_kind(keeper, client, modules, HEAP_KIND_CPU, ret_profile);
 }
 
 void heap_profile_done(struct heap_profile *profile)

@@ -10,6 +10,7 @@
 #include "daemon/proc/sample.h"
 #include "proto/heap_table.h"
 
+/* The values of a sample; those of CPU time are told by heap_client_read_cpu(). */
 enum { HEAP_ALLOC_OBJECTS, HEAP_ALLOC_BYTES, HEAP_INUSE_OBJECTS, HEAP_INUSE_BYTES };
 
 /* Where a module lay in the client's memory. */
@@ -34,6 +35,13 @@ struct heap_profile {
 /* Returns 0 or -errno as heap_table_copy(). */
 int heap_client_read(struct keeper *keeper, struct heap_client *client,
 		     struct module_table *modules, struct heap_profile *ret_profile);
+
+/* The same of the CPU time that the program's own timers have sampled since it
+ * started. The bucket is an index that stays the sample's for as long as the table
+ * lives. */
+enum { HEAP_CPU_SAMPLES, HEAP_CPU_NS, HEAP_CPU_BUCKET };
+int heap_client_read_cpu(struct keeper *keeper, struct heap_client *client,
+			 struct module_table *modules, struct heap_profile *ret_profile);
 void heap_profile_done(struct heap_profile *profile);
 
 /* Opens the files of the modules that the table names so far, so that they can

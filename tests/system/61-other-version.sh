@@ -4,6 +4,7 @@
 # does, or profd finds the table by itself; once in the counters however often it
 # is seen; gone with the process; and that others are not touched.
 . "$(dirname "$0")/../fixtures/hazard-lib.sh"
+ours=$(sed -n 's/^#define HEAP_TABLE_VERSION //p' "$root/include/profd/heap_table.h")
 
 start_profd
 target "$fixtures/leak" 60
@@ -36,12 +37,12 @@ says()
 {
 	wait_for 5 reason_of "$target_pid" || { "$profctl" list; fail "$1: not listed"; }
 	reason_of "$target_pid" >"$T/reason"
-	grep -q "speaks table version $2, this profd version 1: restart $3 after the upgrade" "$T/reason" ||
+	grep -q "speaks table version $2, this profd version $ours: restart $3 after the upgrade" "$T/reason" ||
 		{ cat "$T/reason"; fail "$1"; }
 	"$profctl" list | grep -Eq "^ *$target_pid .*table version $2" || fail "$1: not in the table"
 	[ "$("$profctl" list --all | grep -c "^ *$target_pid ")" = 1 ] || fail "$1: listed twice"
 	status_is 1 "$profctl" snapshot --pid "$target_pid"
-	one_line "table version $2, this profd version 1"
+	one_line "table version $2, this profd version $ours"
 	counted_once || fail "$1: counted $(counter attach_other_version), not $n"
 	is_attached "$good" >/dev/null || fail "$1: another client has gone"
 	pids+=("$target_pid")
@@ -51,13 +52,13 @@ old 7 "$PROFD_SOCKET"
 n=1
 says 'by message' 7 profd
 # What the message says is not what the table is: refused either way.
-old 1 "$PROFD_SOCKET" 3
+old $ours "$PROFD_SOCKET" 3
 n=2
 says 'by message alone' 3 profd
-old 5 "$PROFD_SOCKET" 1
+old 5 "$PROFD_SOCKET" $ours
 n=3
 says 'by table alone' 5 profd
-old 0 "$PROFD_SOCKET" 1
+old 0 "$PROFD_SOCKET" $ours
 n=4
 says 'older' 0 'the program'
 if [ "$(id -u)" = 0 ]; then
