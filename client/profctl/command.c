@@ -12,13 +12,14 @@
 #include "client/profctl/profctl.h"
 #include "profd/base.h"
 
-static int set_environment(const struct command_options *options)
+static int set_environment(const struct command_options *options, uint32_t timers_hz)
 {
 	const char *others = getenv("LD_PRELOAD");
 	_cleanup_free_ char *preload = NULL;
-	char rate[24];
+	char rate[24], hz[24];
 
-	if (!options->preload)
+	unsetenv("PROFD_CPU"); /* of a run that this one is part of */
+	if (!options->preload || (!options->heap && timers_hz == 0))
 		return 0;
 	/* First: what comes before it would hide its malloc. */
 	if (asprintf(&preload, "%s%s%s", options->preload, others && *others ? ":" : "",
@@ -27,9 +28,12 @@ static int set_environment(const struct command_options *options)
 		return -ENOMEM;
 	}
 	snprintf(rate, sizeof(rate), "%" PRIu64, options->rate_bytes);
+	snprintf(hz, sizeof(hz), "%" PRIu32, timers_hz);
 	if (setenv("LD_PRELOAD", preload, 1) < 0 || setenv("PROFD_SOCKET", options->socket, 1) < 0)
 		return -errno;
 	if (options->rate_bytes > 0 && setenv("PROFD_RATE", rate, 1) < 0)
+		return -errno;
+	if (timers_hz > 0 && setenv("PROFD_CPU", hz, 1) < 0)
 		return -errno;
 	return 0;
 }
@@ -37,16 +41,16 @@ static int set_environment(const struct command_options *options)
 /* In the child. Returns -errno. */
 static int wait_and_exec(const struct command_options *options, int gate_fd)
 {
-	char byte;
+	uint32_t timers_hz;
 	ssize_t n;
 	int r;
 
 	do {
-		n = read(gate_fd, &byte, 1);
+		n = read(gate_fd, &timers_hz, sizeof(timers_hz));
 	} while (n < 0 && errno == EINTR);
-	if (n != 1)
+	if (n != sizeof(timers_hz))
 		return -ECANCELED; /* nobody is left to hear of it */
-	r = set_environment(options);
+	r = set_environment(options, timers_hz);
 	if (r < 0)
 		return r;
 	signal(SIGPIPE, options->sigpipe);
@@ -101,11 +105,11 @@ close_gate:
 	return r;
 }
 
-int command_release(struct command *command)
+int command_release(struct command *command, uint32_t timers_hz)
 {
 	int r = 0;
 
-	if (write(command->gate_fd, "1", 1) != 1)
+	if (write(command->gate_fd, &timers_hz, sizeof(timers_hz)) != sizeof(timers_hz))
 		r = -errno;
 	close(take_fd(&command->gate_fd));
 	return r;

@@ -12,6 +12,7 @@
 struct command_options {
 	char **argv;
 	const char *preload;  /* library to load first; NULL: none */
+	bool heap;	      /* load it in any case; else for timers alone */
 	const char *socket;   /* for the library */
 	uint64_t rate_bytes;  /* 0: the library's default */
 	const sigset_t *mask; /* signal mask and */
@@ -20,7 +21,7 @@ struct command_options {
 
 struct command {
 	pid_t pid;   /* 0: none */
-	int gate_fd; /* a byte here lets it exec; closing it ends it */
+	int gate_fd; /* a number here lets it exec; closing it ends it */
 	int exec_fd; /* gives the errno if exec fails */
 	bool ended;
 	int wait_status;
@@ -28,8 +29,8 @@ struct command {
 
 /* Forks. Returns 0 or -errno. */
 int command_start(const struct command_options *options, struct command *ret_command);
-/* Lets it exec. */
-int command_release(struct command *command);
+/* Lets it exec. @timers_hz: CPU samples that the library shall take a second; 0: none. */
+int command_release(struct command *command, uint32_t timers_hz);
 /* Notes whether it has ended. */
 void command_reap(struct command *command);
 /* Why exec failed, as -errno; 0: it did not. Once it has ended. */

@@ -30,7 +30,8 @@
 #include "profd/limits.h"
 #include "proto/control.h"
 
-#define RUN_FINISH_MS 120000 /* of silence: no profile takes as long */
+#define RUN_FINISH_MS  120000 /* of silence: no profile takes as long */
+#define RUN_DEFAULT_HZ 99
 
 struct run {
 	const struct run_options *options;
@@ -40,6 +41,7 @@ struct run {
 	int watch_fd;	 /* its end ends profd */
 	int periodic_fd; /* for --every; -1: not yet, or no more */
 	uint64_t periodic_due_ns;
+	uint32_t timers_hz; /* CPU samples by the programs' own timers; 0: by perf events */
 	struct private_daemon daemon;
 	struct command command;
 	struct deliver deliver;
@@ -70,7 +72,8 @@ static int fork_command(struct run *run, const char *library)
 {
 	struct command_options how = {
 		.argv = run->options->argv,
-		.preload = deliver_wants_heap(&run->deliver) ? library : NULL,
+		.preload = library,
+		.heap = deliver_wants_heap(&run->deliver),
 		.socket = run->daemon.socket,
 		.rate_bytes = run->options->rate_bytes,
 		.mask = &run->mask,
@@ -112,11 +115,58 @@ static int receive(const struct run *run, int timeout_ms, struct reply *ret_repl
 	return r < 0 ? r : connect_receive(run->watch_fd, ret_reply);
 }
 
-static int watch(struct run *run, int *ret_signal)
+static int ask_to_watch(const struct run *run, struct reply *ret_reply, int *ret_signal)
 {
-	_cleanup_(reply_done) struct reply reply = {.fd = -1};
 	Profd__Watch verb = PROFD__WATCH__INIT;
 	Profd__Request request = PROFD__REQUEST__INIT;
+	int r;
+
+	verb.pid = (uint32_t)run->command.pid;
+	verb.timers_hz = run->timers_hz;
+	request.verb_case = PROFD__REQUEST__VERB_WATCH;
+	request.watch = &verb;
+	r = connect_send(run->watch_fd, &request);
+	return r < 0 ? r : receive(run, RUN_FINISH_MS, ret_reply, ret_signal);
+}
+
+static uint32_t timers_hz(const struct run *run)
+{
+	uint64_t hz = run->options->frequency_hz;
+
+	return hz == 0 ? RUN_DEFAULT_HZ : (uint32_t)min(hz, (uint64_t)RUN_TIMERS_MAX_HZ);
+}
+
+/* An event that was asked for by name is that or nothing. */
+static bool may_use_timers(const struct run *run, const Profd__Error *error)
+{
+	if (run->timers_hz > 0 || run->options->event || !deliver_wants_cpu(&run->deliver))
+		return false;
+	switch (error->code) {
+	case EACCES:
+	case EPERM:
+	case ENOSYS:
+	case ENOBUFS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void note_timers(const char *why)
+{
+	static const char prefix[] = "perf_event_open: ";
+
+	if (strncmp(why, prefix, strlen(prefix)) == 0)
+		why += strlen(prefix);
+	output_note("CPU samples by the program's own timers: user stacks only; "
+		    "perf_event_open was refused: %s",
+		    why);
+}
+
+static int watch(struct run *run, int *ret_signal)
+{
+	_cleanup_(reply_done) struct reply reply = {.fd = -1}, again = {.fd = -1};
+	const Profd__Reply *answer;
 	int r;
 
 	run->watch_fd = control_connect(run->daemon.socket);
@@ -124,15 +174,21 @@ static int watch(struct run *run, int *ret_signal)
 		output_error("profd: %s: %s", run->daemon.socket, strerror(-run->watch_fd));
 		return run->watch_fd;
 	}
-	verb.pid = (uint32_t)run->command.pid;
-	request.verb_case = PROFD__REQUEST__VERB_WATCH;
-	request.watch = &verb;
-	r = connect_send(run->watch_fd, &request);
-	if (r == 0)
-		r = receive(run, RUN_FINISH_MS, &reply, ret_signal);
-	if (r == 0 && reply.message->kind_case == PROFD__REPLY__KIND_ERROR)
-		r = take_refusal(run, reply.message->error);
-	return r;
+	if (run->options->timers && deliver_wants_cpu(&run->deliver))
+		run->timers_hz = timers_hz(run);
+	r = ask_to_watch(run, &reply, ret_signal);
+	if (r < 0)
+		return r;
+	answer = reply.message;
+	if (answer->kind_case == PROFD__REPLY__KIND_ERROR && may_use_timers(run, answer->error)) {
+		note_timers(answer->error->message);
+		run->timers_hz = timers_hz(run);
+		r = ask_to_watch(run, &again, ret_signal);
+		if (r < 0)
+			return r;
+		answer = again.message;
+	}
+	return answer->kind_case == PROFD__REPLY__KIND_ERROR ? take_refusal(run, answer->error) : 0;
 }
 
 /* Asks for the series of --every. Its first moment is D from the start, for at
@@ -277,7 +333,7 @@ static int start_and_follow(struct run *run, const char *library)
 	if (r == 0)
 		r = watch(run, &number);
 	if (r == 0)
-		r = command_release(&run->command);
+		r = command_release(&run->command, run->timers_hz);
 	if (r == -EINTR)
 		return PROFCTL_SIGNAL + number;
 	if (r < 0)
@@ -308,7 +364,8 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 	deliver_init(&run.deliver, options.output, options.cpu, options.heap);
 	if (check_output(&run) < 0)
 		return PROFCTL_FAILED;
-	if (deliver_wants_heap(&run.deliver) && private_find("libprofd.so", &library) < 0)
+	if ((deliver_wants_heap(&run.deliver) || !options.event) &&
+	    private_find("libprofd.so", &library) < 0)
 		return PROFCTL_FAILED;
 	run.signals_fd = signals_open(watched, ARRAY_SIZE(watched), &run.mask);
 	if (run.signals_fd < 0) {

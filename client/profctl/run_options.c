@@ -1,6 +1,7 @@
 #include "client/profctl/run_options.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "client/profctl/args.h"
 #include "client/profctl/expand.h"
@@ -21,12 +22,14 @@ const char run_options_help[] =
 	"  -F HZ          CPU samples a second; 99 by default\n"
 	"  -e, --event E  what CPU samples count: cycles (the default), cpu-clock, page-faults,\n"
 	"                 context-switches, sched:sched_switch .. as libpfm4 names it; with\n"
-	"                 :period=N every Nth, else -F of them a second\n"
+	"                 :period=N every Nth, else -F of them a second. timers: CPU time, by\n"
+	"                 the program's own timers; so too where perf events are not allowed\n"
 	"  --rate BYTES   mean bytes between heap samples; 524288 by default\n"
 	"\n"
 	"Example: profctl run --heap heap.pb.gz -- ./server --port 8080\n";
 
 #define RUN_MAX_HZ 100000
+#define RUN_TIMERS "timers"
 
 enum {
 	OPTION_OUTPUT = ARGS_FIRST,
@@ -97,11 +100,18 @@ static int complete(const struct profctl *ctl, struct run_options *o)
 		what = "no command to run";
 	else if (is_bad(o->cpu) || is_bad(o->heap))
 		what = "--cpu, --heap: in a name, write %p, %h, %t, or %% for a percent sign";
+	else if (o->event && strcmp(o->event, RUN_TIMERS) == 0 &&
+		 o->frequency_hz > RUN_TIMERS_MAX_HZ)
+		what = "-F: the programs' own timers give at most 1000 samples a second";
 	else if (is_overwritten(o, o->cpu) || is_overwritten(o, o->heap))
 		what = "--every: needs %t in the names given to --cpu and --heap";
 	if (what) {
 		args_error(ctl, "%s", what);
 		return -EINVAL;
+	}
+	if (o->event && strcmp(o->event, RUN_TIMERS) == 0) {
+		o->timers = true;
+		o->event = NULL; /* profd knows of none */
 	}
 	if (!o->cpu && !o->heap && !o->output)
 		o->output = ".";

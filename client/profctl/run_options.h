@@ -3,15 +3,19 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "client/profctl/profctl.h"
+
+#define RUN_TIMERS_MAX_HZ 1000
 
 /* Strings are of the command line. */
 struct run_options {
 	const char *output;		   /* directory; NULL where files are named */
 	const char *cpu, *heap;		   /* names to be expanded; NULL: not wanted */
 	const char *event;		   /* NULL: default */
+	bool timers;			   /* --event timers */
 	uint64_t every_ns;		   /* 0: only at the end */
 	uint64_t frequency_hz, rate_bytes; /* 0: default */
 	char **argv;			   /* the command */

@@ -166,16 +166,21 @@ static inline void fake_done(int fd, uint32_t files, uint32_t missing)
 	fake_reply(fd, &reply, -1);
 }
 
-static inline void fake_error(int fd, const char *message)
+static inline void fake_error_code(int fd, int code, const char *message)
 {
 	Profd__Error error = PROFD__ERROR__INIT;
 	Profd__Reply reply = PROFD__REPLY__INIT;
 
-	error.code = EPERM;
+	error.code = code;
 	error.message = (char *)message;
 	reply.kind_case = PROFD__REPLY__KIND_ERROR;
 	reply.error = &error;
 	fake_reply(fd, &reply, -1);
+}
+
+static inline void fake_error(int fd, const char *message)
+{
+	fake_error_code(fd, EPERM, message);
 }
 
 /* @content NULL: stored by profd, at @path. */

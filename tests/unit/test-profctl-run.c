@@ -54,13 +54,19 @@ static bool answer(int fd, uint32_t *pid)
 {
 	Profd__Request *request = fake_receive(fd);
 	bool refuse = strcmp(getenv("FAKE"), "refuse") == 0;
+	bool unable = strcmp(getenv("FAKE"), "unable") == 0;
 
 	if (!request)
 		return false;
 	if (request->verb_case == PROFD__REQUEST__VERB_WATCH) {
 		*pid = request->watch->pid;
-		note("watch\n");
-		if (refuse)
+		if (request->watch->timers_hz > 0)
+			note("watch by timers %u\n", request->watch->timers_hz);
+		else
+			note("watch\n");
+		if (unable)
+			fake_error_code(fd, EMFILE, "perf_event_open: too many open files");
+		else if (refuse && request->watch->timers_hz == 0)
 			fake_error(fd, "perf_event_open: Permission denied: ask root");
 		else
 			fake_done(fd, 0, 0);
@@ -390,27 +396,69 @@ static void test_every(void **state)
 
 /* ---- what can go wrong */
 
-static void test_cpu_refused(void **state)
+#define TIMERS_SAID                                                                                \
+	"profctl: CPU samples by the program's own timers: user stacks only; perf_event_open was " \
+	"refused: Permission denied: ask root\n"
+
+/* Where perf events are refused the program samples itself, unless an event was
+ * asked for by name. */
+static void test_cpu_by_timers(void **state)
 {
 	struct harness *h = *state;
 
 	setenv("FAKE", "refuse", 1);
+	run(h, "echo cpu $PROFD_CPU", "--output", h->dir, NULL);
+	assert_int_equal(h->code, 0);
+	assert_string_equal(h->out, "cpu 99\n");
+	assert_non_null(strstr(h->err, TIMERS_SAID));
+	assert_log(h, "watch\nwatch by timers 99\nfinish cpu heap\ngone\n");
+	run(h, "echo cpu $PROFD_CPU; test -n \"$LD_PRELOAD\"", "--cpu", "/dev/null", "-F", "250",
+	    NULL);
+	assert_int_equal(h->code, 0);
+	assert_string_equal(h->out, "cpu 250\n");
+	run(h, "echo ran", "--output", h->dir, "--event", "x", NULL);
+	assert_int_equal(h->code, 1);
+	assert_string_equal(h->out, "");
+	assert_string_equal(h->err, "profctl: perf_event_open: Permission denied: ask root\n");
+	run(h, "echo ran $PROFD_CPU", "--heap", "/dev/null", NULL);
+	assert_string_equal(h->out, "ran\n");
+	assert_null(strstr(h->err, "Permission denied"));
+}
+
+static void test_cpu_by_timers_on_request(void **state)
+{
+	struct harness *h = *state;
+
+	setenv("PROFD_CPU", "7", 1); /* of a run around this one */
+	run(h, "echo cpu $PROFD_CPU", "--output", h->dir, NULL);
+	assert_string_equal(h->out, "cpu\n");
+	run(h, "echo cpu $PROFD_CPU", "--cpu", "/dev/null", NULL);
+	assert_string_equal(h->out, "cpu\n");
+	run(h, "echo cpu $PROFD_CPU", "--event", "timers", "--output", h->dir, NULL);
+	assert_string_equal(h->out, "cpu 99\n");
+	assert_log(h, "watch by timers 99\nfinish cpu heap\ngone\n");
+	assert_null(strstr(h->err, "refused"));
+	run(h, "echo ran", "--event", "timers", "-F", "1001", "--output", h->dir, NULL);
+	assert_int_equal(h->code, 2);
+	unsetenv("PROFD_CPU");
+}
+
+/* What is no refusal: there are no CPU samples, but the heap. */
+static void test_cpu_not_to_be_had(void **state)
+{
+	struct harness *h = *state;
+
+	setenv("FAKE", "unable", 1);
 	run(h, "echo ran", "--output", h->dir, NULL);
 	assert_int_equal(h->code, 0);
 	assert_string_equal(h->out, "ran\n");
 	assert_non_null(strstr(h->err, "profctl: no CPU profile, only the heap: perf_event_open: "
-				       "Permission denied: ask root\n"));
+				       "too many open files\n"));
 	assert_log(h, "watch\nfinish heap\ngone\n");
 	run(h, "echo ran", "--cpu", "/dev/null", NULL);
 	assert_int_equal(h->code, 1);
 	assert_string_equal(h->out, "");
-	assert_string_equal(h->err, "profctl: perf_event_open: Permission denied: ask root\n");
-	run(h, "echo ran", "--output", h->dir, "--event", "x", NULL);
-	assert_int_equal(h->code, 1);
-	assert_string_equal(h->out, "");
-	run(h, "echo ran", "--heap", "/dev/null", NULL);
-	assert_string_equal(h->out, "ran\n");
-	assert_null(strstr(h->err, "Permission denied"));
+	assert_string_equal(h->err, "profctl: perf_event_open: too many open files\n");
 }
 
 static void test_daemon_that_does_not_start(void **state)
@@ -488,7 +536,9 @@ int main(int argc, char **argv)
 		TEST(test_named_files),
 		TEST(test_a_name_for_each_process),
 		TEST(test_every),
-		TEST(test_cpu_refused),
+		TEST(test_cpu_by_timers),
+		TEST(test_cpu_by_timers_on_request),
+		TEST(test_cpu_not_to_be_had),
 		TEST(test_daemon_that_does_not_start),
 		TEST(test_daemon_that_vanishes),
 		TEST(test_missing),
