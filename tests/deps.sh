@@ -59,6 +59,8 @@ parts()
 		program redis-benchmark redis-tools
 		program rustc rustc
 		program perf linux-perf
+		program strace strace
+		program valgrind valgrind
 		END
 		;;
 	bench)
