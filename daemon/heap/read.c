@@ -157,7 +157,7 @@ static const struct module *end_note(struct module_table *modules, const struct 
 	if (b->flags & HEAP_STACK_TRUNCATED)
 		return module_get_note(modules, "[truncated: depth]");
 	if (b->kind == HEAP_KIND_CPU && (b->flags & HEAP_STACK_BROKEN))
-		return module_get_note(modules, "[broken stack]");
+		return module_get_note(modules, "[truncated: broken stack]");
 	return NULL;
 }
 
