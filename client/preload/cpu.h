@@ -46,6 +46,8 @@ void cpu_leave(void);
 
 /* ---- cpu_hooks.c */
 
+void cpu_hooks_init(void); /* before main */
+
 /* Installs @handler for @signal past our own hook. False: the program has it. */
 bool cpu_hooks_install(int signal, void (*handler)(int, siginfo_t *, void *));
 

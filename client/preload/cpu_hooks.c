@@ -37,8 +37,9 @@ static struct {
 	int (*sigtimedwait)(const sigset_t *, siginfo_t *, const struct timespec *);
 } next;
 
-/* The next function of the name, looked up at the first call: some come before
- * our constructor. */
+/* The next function of the name. Looked up at our start, for a handler or a fork's child
+ * may be the first to call it, which must take no lock of the loader; or before, by
+ * what comes before that. */
 #define NEXT(name)                                                                                 \
 	({                                                                                         \
 		__typeof__(next.name) _f = __atomic_load_n(&next.name, __ATOMIC_RELAXED);          \
@@ -48,6 +49,12 @@ static struct {
 		}                                                                                  \
 		_f;                                                                                \
 	})
+
+void cpu_hooks_init(void)
+{
+	(void)(NEXT(pthread_create) && NEXT(sigaction) && NEXT(signal) && NEXT(pthread_sigmask) &&
+	       NEXT(sigprocmask) && NEXT(sigwait) && NEXT(sigwaitinfo) && NEXT(sigtimedwait));
+}
 
 /* ---- threads */
 

@@ -167,6 +167,7 @@ __attribute__((constructor)) static void session_start(void)
 	int saved = errno;
 
 	aside_init();
+	cpu_hooks_init();
 	if (!early_next_is_ready())
 		return;
 	session_begin();
