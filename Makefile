@@ -187,7 +187,7 @@ check-now: all unit fixtures $(BUILD)/gocheck
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
 
 #: bench    what profd costs a program and the machine; installs what is missing; 10 minutes
-#:          (BENCH="replace pairs programs start memory latency daemon unwind": only those;
+#:          (BENCH="replace pairs programs start memory latency daemon cost unwind": only those;
 #:          BENCH=peers: other heap profilers on the same loop)
 BENCH ?=
 bench:
