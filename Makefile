@@ -23,11 +23,10 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 	table trim walk walk-x86_64 weight session early live objects cpu
 profctl_c := args command connect deliver expand list main output private run run_options save \
 	series signals snapshot status table top units
-daemon_c := config engine engine_clients engine_cpu engine_memory engine_timers main \
-	keeper/keeper keeper/open \
+daemon_c := config engine engine_clients engine_cpu engine_memory engine_timers keeper/peek main keeper/keeper keeper/open \
 	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/memory \
 	proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
-	proc/process proc/records \
+	proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/tracepoint \
 	heap/client heap/cpu heap/read heap/refused heap/trim \

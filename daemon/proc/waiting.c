@@ -1,0 +1,186 @@
+/*
+ * Four small files of /proc/PID/task/TID:
+ *
+ *     stat     state and flags, after the last ')'
+ *     stack    "[<0>] futex_wait_queue+0x68/0xa0", a line a function
+ *     wchan    the first of these alone, without offset; "0": none
+ *     syscall  number, six arguments, stack pointer, pc; number -1: only the last
+ *              two; "running"
+ *
+ * The thread may go on at any moment between two of them. What does not fit
+ * together then is a wait's that has just ended, and its record tells.
+ */
+#include "daemon/proc/waiting.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/proc/pids.h"
+#include "profd/base.h"
+
+#define KERNEL_THREAD 0x00200000 /* PF_KTHREAD */
+#define FILE_BYTES    4096
+
+static int read_file(int task_fd, pid_t tid, const char *name, char ret[FILE_BYTES])
+{
+	_cleanup_close_ int fd = -1;
+	char path[48];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/%s", (int)tid, name);
+	fd = openat(task_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, ret, FILE_BYTES - 1);
+	if (n < 0)
+		return -errno;
+	ret[n] = '\0';
+	return 0;
+}
+
+int waiting_parse_stat(const char *stat)
+{
+	const char *at = strrchr(stat, ')');
+	unsigned flags;
+	char state;
+
+	if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+		return -EBADMSG;
+	if (flags & KERNEL_THREAD || strchr("ZXx", state))
+		return -ESRCH;
+	return strchr("SDTt", state) ? 0 : -EAGAIN;
+}
+
+static int add_function(struct waiting *w, const char *name, size_t n)
+{
+	if (w->n_functions == WAITING_FUNCTIONS || n == 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("_.$", name[i]))
+			return -EBADMSG;
+	snprintf(w->functions[w->n_functions++], WAITING_FUNCTION_BYTES, "%.*s", (int)n, name);
+	return 0;
+}
+
+int waiting_parse_stack(const char *stack, struct waiting *w)
+{
+	for (const char *line = stack; *line;) {
+		size_t length = strcspn(line, "\n");
+		const char *at = strstr(line, "] ");
+		int r;
+
+		if (!at || at >= line + length)
+			return -EBADMSG;
+		at += 2;
+		r = add_function(w, at, strcspn(at, "+/\n "));
+		if (r < 0)
+			return r;
+		line += length + (line[length] == '\n');
+	}
+	return 0;
+}
+
+/* The last two of its words. */
+int waiting_parse_syscall(const char *syscall, struct waiting *w)
+{
+	unsigned long long sp, pc;
+	const char *pc_at, *sp_at;
+	int end = 0;
+
+	if (strncmp(syscall, "running", 7) == 0)
+		return -EAGAIN;
+	pc_at = strrchr(syscall, ' ');
+	sp_at = pc_at ? memrchr(syscall, ' ', (size_t)(pc_at - syscall)) : NULL;
+	if (!sp_at || sscanf(sp_at, " 0x%llx 0x%llx %n", &sp, &pc, &end) != 2 || sp_at[end])
+		return -EBADMSG;
+	w->user_sp = sp;
+	w->user_pc = pc;
+	return 0;
+}
+
+static int look(int task_fd, pid_t tid, struct waiting *w)
+{
+	char text[FILE_BYTES];
+	int r = read_file(task_fd, tid, "stat", text);
+
+	if (r < 0)
+		return -EAGAIN;
+	r = waiting_parse_stat(text);
+	if (r < 0)
+		return r;
+	if (read_file(task_fd, tid, "syscall", text) == 0 &&
+	    waiting_parse_syscall(text, w) == -EAGAIN)
+		return -EAGAIN;
+	if (read_file(task_fd, tid, "stack", text) == 0)
+		(void)waiting_parse_stack(text, w);
+	if (w->n_functions == 0 && read_file(task_fd, tid, "wchan", text) == 0 &&
+	    strcmp(text, "0") != 0)
+		(void)add_function(w, text, strlen(text));
+	return 0;
+}
+
+int waiting_look(struct keeper *keeper, pid_t pid, pid_t tid, struct waiting *ret_waiting)
+{
+	_cleanup_close_ int task_fd = keeper_open_file(keeper, pid, KEEPER_TASK);
+	struct waiting w = {0};
+	int r;
+
+	if (task_fd < 0)
+		return -EAGAIN;
+	r = look(task_fd, tid, &w);
+	if (r == 0)
+		*ret_waiting = w;
+	return r;
+}
+
+/* ---- all of them */
+
+struct scan {
+	struct keeper *keeper;
+	pid_t pid;   /* the process being looked at, */
+	int task_fd; /* and its threads */
+	size_t left;
+	int beyond;
+	void (*each)(pid_t pid, pid_t tid, void *userdata);
+	void *userdata;
+};
+
+static bool scan_thread(pid_t tid, void *userdata)
+{
+	struct scan *s = userdata;
+	char text[FILE_BYTES];
+
+	if (s->left == 0) {
+		s->beyond++;
+		return true;
+	}
+	if (read_file(s->task_fd, tid, "stat", text) < 0 || waiting_parse_stat(text) < 0)
+		return true;
+	s->left--;
+	s->each(s->pid, tid, s->userdata);
+	return true;
+}
+
+static void scan_process(pid_t pid, void *userdata)
+{
+	struct scan *s = userdata;
+
+	s->task_fd = keeper_open_file(s->keeper, pid, KEEPER_TASK);
+	if (s->task_fd < 0)
+		return;
+	s->pid = pid;
+	(void)process_each_thread(s->keeper, pid, scan_thread, s);
+	profd_closep(&s->task_fd);
+}
+
+int waiting_scan(struct keeper *keeper, size_t most,
+		 void (*each)(pid_t pid, pid_t tid, void *userdata), void *userdata)
+{
+	struct scan s = {.keeper = keeper, .left = most, .each = each, .userdata = userdata};
+	int r = process_each_pid(keeper, scan_process, &s);
+
+	return r < 0 ? r : s.beyond;
+}

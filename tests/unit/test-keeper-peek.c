@@ -1,0 +1,142 @@
+/* daemon/keeper/peek: reading memory, and not waiting for memory that hangs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "daemon/keeper/peek.h"
+#include "profd/base.h"
+
+static pid_t start_sleeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_reads_up_to_what_is_mapped(void **state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *p =
+		mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const uint8_t *bytes = NULL;
+	struct peek *peek;
+	pid_t pid;
+
+	assert_true(p != MAP_FAILED);
+	memset(p, 'a', 3 * page);
+	munmap(p + 2 * page, page);
+	pid = start_sleeper();
+	memset(p, 'b', 2 * page); /* ours, not the child's */
+	assert_int_equal(peek_new(&peek), 0);
+	assert_int_equal(peek_read(peek, pid, (uintptr_t)p + 8, 100, &bytes), 100);
+	assert_true(bytes[0] == 'a' && bytes[99] == 'a');
+	assert_int_equal(peek_read(peek, pid, (uintptr_t)p + 8, PEEK_BYTES, &bytes), 2 * page - 8);
+	assert_int_equal(peek_read(peek, pid, (uintptr_t)p, 10 * PEEK_BYTES, &bytes), 2 * page);
+	assert_true(peek_read(peek, pid, 8, 100, &bytes) <= 0);
+	assert_true(peek_read(peek, pid, UINT64_MAX - 4, PEEK_BYTES, &bytes) <= 0);
+	end(pid);
+	assert_int_equal(peek_read(peek, pid, (uintptr_t)p, 100, &bytes), -ESRCH);
+	peek_free(peek);
+	peek_free(NULL);
+	munmap(p, 2 * page);
+}
+
+/* A page that its owner never provides. */
+static void *memory_that_hangs(void)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	long fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	void *p;
+
+	if (fd < 0 || geteuid() == 0) { /* also for faults that the kernel takes */
+		if (fd >= 0)
+			close((int)fd);
+		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	}
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg.range.start = (uintptr_t)p;
+	reg.range.len = 4096;
+	if (fd < 0 || ioctl((int)fd, UFFDIO_API, &api) < 0 ||
+	    ioctl((int)fd, UFFDIO_REGISTER, &reg) < 0)
+		return NULL;
+	return p;
+}
+
+static void test_gives_up_on_memory_that_hangs(void **state)
+{
+	const uint8_t *bytes = NULL;
+	struct peek *peek;
+	int pipe_fds[2];
+	void *p = NULL;
+	pid_t bad, good;
+	ssize_t r;
+
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	bad = fork();
+	if (bad == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		p = memory_that_hangs();
+		if (write(pipe_fds[1], &p, sizeof(p)) != sizeof(p))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(pipe_fds[0], &p, sizeof(p)), sizeof(p));
+	if (!p) {
+		print_message("SKIPPED: no userfaultfd here\n");
+		end(bad);
+		skip();
+	}
+	good = start_sleeper();
+	assert_int_equal(peek_new(&peek), 0);
+	assert_int_equal(peek_read(peek, bad, (uintptr_t)p, 100, &bytes), -ETIMEDOUT);
+	assert_int_equal(peek_read(peek, bad, (uintptr_t)p, 100, &bytes), -EBUSY);
+	assert_int_equal(peek_read(peek, good, (uintptr_t)&peek, 8, &bytes), -EBUSY); /* rests */
+	do {
+		usleep(10000);
+		r = peek_read(peek, good, (uintptr_t)&peek, 8, &bytes);
+	} while (r == -EBUSY);
+	assert_int_equal(r, 8);
+	assert_int_equal(peek_read(peek, bad, (uintptr_t)p, 100, &bytes), -EBUSY);
+	peek_rest(peek);
+	assert_int_equal(peek_read(peek, good, (uintptr_t)&peek, 8, &bytes), 8);
+	peek_free(peek);
+	end(bad);
+	end(good);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reads_up_to_what_is_mapped),
+		cmocka_unit_test(test_gives_up_on_memory_that_hangs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
