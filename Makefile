@@ -28,7 +28,7 @@ daemon_c := config engine engine_clients engine_cpu engine_memory engine_timers 
 	proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
 	proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
-	cpu/tracepoint \
+	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
 	heap/client heap/cpu heap/read heap/refused heap/trim \
 	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \

@@ -35,6 +35,11 @@
 #define PROFD_MAX_PERF_MAPS 256		      /* held open, of processes that generate code */
 #define PROFD_MAX_PERF_MAP_BYTES (64u << 20)  /* a larger one is refused */
 
+/* off-CPU time, while it is measured */
+#define PROFD_MAX_WAITING 32768     /* threads */
+#define PROFD_MAX_WAITING_SEEN 4096 /* threads asleep already that are looked for at the start */
+#define PROFD_MAX_WAIT_STACKS 4000  /* stack copies a second, over all CPUs */
+
 /* scribe */
 #define PROFD_SCRIBE_JOB_SECONDS 60 /* a job that takes longer is a hang */
 #define PROFD_SCRIBE_MAX_MODULES 4096
