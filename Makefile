@@ -23,7 +23,9 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 	table trim walk walk-x86_64 weight session early live objects cpu
 profctl_c := args command connect deliver expand list main output private run run_options save \
 	series signals snapshot status table top units
-daemon_c := config engine engine_clients engine_cpu engine_memory engine_timers keeper/peek main keeper/keeper keeper/open \
+daemon_c := config engine engine_clients engine_cpu engine_memory engine_offcpu engine_stack \
+	engine_timers main \
+	keeper/keeper keeper/open keeper/peek \
 	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/memory \
 	proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
 	proc/process proc/records proc/waiting \
@@ -32,7 +34,7 @@ daemon_c := config engine engine_clients engine_cpu engine_memory engine_timers 
 	heap/client heap/cpu heap/read heap/refused heap/trim \
 	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
-	profile/window \
+	profile/settle profile/window \
 	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/function scribe/image \
 	scribe/job scribe/kallsyms scribe/outbox scribe/perf_map scribe/range scribe/sandbox scribe/scribe \
 	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \

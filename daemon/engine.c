@@ -12,6 +12,7 @@
 #include "daemon/control/ended.h"
 #include "daemon/control/last.h"
 #include "daemon/engine_internal.h"
+#include "daemon/keeper/peek.h"
 #include "profd/base.h"
 
 #define RETAIN_EVERY_US 10000000
@@ -255,6 +256,9 @@ int engine_new(const struct config *config, struct engine **ret_engine, char *wh
 	e->ctx.attach = engine_attach;
 	e->ctx.scan = engine_scan_clients;
 	e->ctx.watch = engine_watch;
+	e->ctx.offcpu_open = engine_offcpu_open;
+	e->ctx.offcpu_take = engine_offcpu_take;
+	e->ctx.offcpu_close = engine_offcpu_close;
 	e->ctx.quit = engine_quit;
 	r = start(e, why, why_size);
 	if (r < 0) {
@@ -280,6 +284,8 @@ void engine_free(struct engine *e)
 	sd_event_source_disable_unref(e->retain_timer);
 	sd_event_source_disable_unref(e->sweep_timer);
 	sd_event_source_disable_unref(e->quit_timer);
+	engine_offcpu_free(e);
+	peek_free(e->peek);
 	windows_free(e->ctx.windows);
 	unwinder_free(e->ctx.unwinder);
 	sampler_free(e->ctx.sampler);

@@ -28,6 +28,8 @@ static void on_comm(pid_t pid, pid_t tid, const char *comm, bool exec, uint64_t 
 {
 	struct engine *e = userdata;
 
+	if (exec)
+		engine_offcpu_catch_up(e, time_ns);
 	process_on_comm(e->ctx.processes, pid, tid, comm, exec, time_ns);
 }
 
@@ -43,6 +45,7 @@ static void on_gone(pid_t pid, pid_t tid, uint64_t time_ns, void *userdata)
 {
 	struct engine *e = userdata;
 
+	engine_offcpu_catch_up(e, time_ns);
 	process_on_exit(e->ctx.processes, pid, tid, time_ns);
 }
 
@@ -69,40 +72,6 @@ static void on_mmap(const struct sampler_mmap *m, void *userdata)
 	process_on_mmap(e->ctx.processes, &mmap);
 }
 
-/* Kernel frames: the first is where it was, the others are return addresses. */
-static size_t add_kernel(struct engine *e, const struct sampler_sample *s)
-{
-	size_t n = min(s->n_kernel_frames, (size_t)PROFD_MAX_FRAMES);
-
-	for (size_t i = 0; i < n; i++)
-		e->frames[i] = (struct frame){.module = e->kernel->id,
-					      .offset = s->kernel_frames[i] - (i > 0)};
-	return n;
-}
-
-static size_t add_user(struct engine *e, const struct sampler_sample *s, struct process *process,
-		       size_t n)
-{
-	struct unwind_input in = {
-		.process = process,
-		.stack = s->stack,
-		.stack_bytes = s->stack_bytes,
-	};
-	struct module *note = e->unknown;
-	enum unwind_end end;
-
-	if (process) {
-		for (int i = 0; i < UNWIND_REG_N; i++)
-			in.regs[i] = s->regs[i];
-		n += unwinder_walk(e->ctx.unwinder, &in, e->frames + n, PROFD_MAX_USER_FRAMES,
-				   &end);
-		note = e->cut[end];
-	}
-	if (note)
-		e->frames[n++] = (struct frame){.module = note->id};
-	return n;
-}
-
 static void on_sample(const struct sampler_sample *s, void *userdata)
 {
 	struct engine *e = userdata;
@@ -118,9 +87,7 @@ static void on_sample(const struct sampler_sample *s, void *userdata)
 		return;
 	e->samples_wanted++;
 	sampler_values(e->ctx.sampler, 1, s->period, sample.values);
-	sample.n_frames = add_kernel(e, s);
-	if (s->has_user)
-		sample.n_frames = add_user(e, s, process, sample.n_frames);
+	sample.n_frames = engine_stack(e, s, process);
 	if (process) {
 		sample.labels.comm = process->comm;
 		sample.labels.thread = process_thread_name(processes, s->pid, s->tid);
@@ -146,7 +113,7 @@ static void on_lost(uint64_t n, uint64_t period, void *userdata)
 		windows_add_lost(e->ctx.windows, values);
 }
 
-static void drain_to(struct engine *e, uint64_t horizon_ns)
+void engine_drain_to(struct engine *e, uint64_t horizon_ns)
 {
 	static const struct sampler_handlers handlers = {
 		.on_sample = on_sample,
@@ -171,7 +138,7 @@ static void drain_to(struct engine *e, uint64_t horizon_ns)
 void engine_drain(struct engine *e)
 {
 	if (e->ctx.sampler)
-		drain_to(e, UINT64_MAX);
+		engine_drain_to(e, UINT64_MAX);
 }
 
 static int on_ring(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -180,7 +147,7 @@ static int on_ring(sd_event_source *source, int fd, uint32_t events, void *userd
 
 	if (events & (EPOLLHUP | EPOLLERR)) /* the tree has ended: nothing more to wake for */
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	drain_to(e, control_mono_ns() - SETTLE_FULL_NS);
+	engine_drain_to(e, control_mono_ns() - SETTLE_FULL_NS);
 	return 0;
 }
 
@@ -224,7 +191,7 @@ static int on_drain_timer(sd_event_source *source, uint64_t usec, void *userdata
 {
 	struct engine *e = userdata;
 
-	drain_to(e, control_mono_ns() - SETTLE_NS);
+	engine_drain_to(e, control_mono_ns() - SETTLE_NS);
 	follow_cpus(e);
 	engine_check_memory(e);
 	sd_event_source_set_time_relative(source, DRAIN_EVERY_US);

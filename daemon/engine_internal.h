@@ -1,7 +1,8 @@
 /*
  * The engine's own state, shared by its files: engine.c (its life),
- * engine_cpu.c (records to samples), engine_timers.c (samples that clients took),
- * engine_clients.c (clients come and go), engine_memory.c (nothing grows with time).
+ * engine_cpu.c (records to samples), engine_stack.c (their stacks), engine_timers.c
+ * (samples that clients took), engine_offcpu.c (waits), engine_clients.c (clients come
+ * and go), engine_memory.c (nothing grows with time).
  */
 #pragma once
 
@@ -10,6 +11,8 @@
 #include "daemon/control/server.h"
 #include "daemon/engine.h"
 #include "profd/limits.h"
+
+struct offcpu;
 
 struct engine {
 	const struct config *config;
@@ -24,7 +27,9 @@ struct engine {
 	uint64_t scanned_mono_ns; /* 0: never */
 	sd_event_source *quit_timer;
 	uint64_t quit_by_mono_ns;
-	uint64_t lost; /* records of processes lost by the last drain's end */
+	struct peek *peek;     /* NULL: not needed yet */
+	struct offcpu *offcpu; /* NULL: nobody asks for it now */
+	uint64_t lost;	       /* records of processes lost by the last drain's end */
 	sd_event_source **rings;
 	size_t n_rings;
 	uint64_t samples_seen, samples_wanted; /* tree_only: all, and the tree's */
@@ -42,6 +47,19 @@ int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size);
 int engine_watch_tree(struct engine *e, pid_t pid, char *why, size_t why_size);
 void engine_drain(struct engine *e);
 void engine_stop_cpu(struct engine *e); /* nothing is drained any more */
+void engine_drain_to(struct engine *e, uint64_t horizon_ns);
+
+/* engine_stack.c: fills e->frames; returns their number. @process NULL: not known. */
+size_t engine_stack(struct engine *e, const struct sampler_sample *s, struct process *process);
+
+/* engine_offcpu.c: measured as long as a window of it is open. */
+int engine_offcpu_open(struct engine *e, struct window **ret_window, char *why, size_t why_size);
+/* Before what is known of a thread or a program changes for good at @time_ns. */
+void engine_offcpu_catch_up(struct engine *e, uint64_t time_ns);
+int engine_offcpu_take(struct engine *e, struct window *w, struct window_span *ret_span);
+void engine_offcpu_close(struct engine *e, struct window *w); /* NULL is fine */
+void engine_offcpu_free(struct engine *e);		      /* and all its windows */
+void engine_offcpu_keep_modules(struct engine *e);
 
 /* engine_timers.c: CPU samples that clients take themselves. */
 int engine_watch_timers(struct engine *e, pid_t pid, unsigned hz, char *why, size_t why_size);

@@ -60,6 +60,8 @@ int deliver_check(const struct deliver *d)
 	int r;
 
 	r = check_name(d, "--cpu", d->cpu);
+	if (r == 0)
+		r = check_name(d, "--offcpu", d->offcpu);
 	return r < 0 ? r : check_name(d, "--heap", d->heap);
 }
 
@@ -69,6 +71,10 @@ static const char *name_for(struct deliver *d, const Profd__File *file)
 	if (strcmp(file->type, "cpu") == 0) {
 		d->got_cpu = true;
 		return d->cpu;
+	}
+	if (strcmp(file->type, "offcpu") == 0) {
+		d->got_offcpu = true;
+		return d->offcpu;
 	}
 	if (strcmp(file->type, "heap") != 0 || !d->heap)
 		return NULL;
@@ -145,6 +151,8 @@ void deliver_finish(const struct deliver *d)
 			     "setuid, or have run too short");
 	if (d->cpu && !d->got_cpu)
 		output_error("--cpu: there was no CPU profile");
+	if (d->offcpu && !d->got_offcpu)
+		output_error("--offcpu: there was no off-CPU profile");
 	if (d->output && d->written == 0)
 		output_error("run: there was nothing to write");
 }

@@ -11,14 +11,15 @@
 #include "client/profctl/connect.h"
 
 struct deliver {
-	const char *output;	/* NULL: files are named */
-	const char *cpu, *heap; /* names to be expanded; NULL: not wanted */
-	pid_t pid;		/* of the command */
+	const char *output; /* NULL: files are named */
+	/* names to be expanded; NULL: not wanted */
+	const char *cpu, *heap, *offcpu;
+	pid_t pid; /* of the command */
 	char host[256];
 	bool no_cpu;	  /* CPU samples were refused; it has been said */
 	unsigned written; /* files */
 	unsigned others;  /* heaps of other processes that had no name to go to */
-	bool got_cpu, got_heap;
+	bool got_cpu, got_heap, got_offcpu;
 	bool failed;
 };
 

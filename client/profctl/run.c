@@ -94,7 +94,8 @@ static int fork_command(struct run *run, const char *library)
  * ends the run only if CPU samples were asked for by name. */
 static int take_refusal(struct run *run, const Profd__Error *error)
 {
-	if (run->options->cpu || (run->options->event && deliver_wants_cpu(&run->deliver))) {
+	if (run->options->cpu || run->options->offcpu ||
+	    (run->options->event && deliver_wants_cpu(&run->deliver))) {
 		output_error("%s", error->message);
 		return -EACCES;
 	}
@@ -123,6 +124,7 @@ static int ask_to_watch(const struct run *run, struct reply *ret_reply, int *ret
 
 	verb.pid = (uint32_t)run->command.pid;
 	verb.timers_hz = run->timers_hz;
+	verb.offcpu = run->options->offcpu != NULL;
 	request.verb_case = PROFD__REQUEST__VERB_WATCH;
 	request.watch = &verb;
 	r = connect_send(run->watch_fd, &request);
@@ -139,7 +141,8 @@ static uint32_t timers_hz(const struct run *run)
 /* An event that was asked for by name is that or nothing. */
 static bool may_use_timers(const struct run *run, const Profd__Error *error)
 {
-	if (run->timers_hz > 0 || run->options->event || !deliver_wants_cpu(&run->deliver))
+	if (run->timers_hz > 0 || run->options->event || run->options->offcpu ||
+	    !deliver_wants_cpu(&run->deliver))
 		return false;
 	switch (error->code) {
 	case EACCES:
@@ -288,6 +291,7 @@ static void finish(struct run *run)
 
 	verb.cpu = deliver_wants_cpu(&run->deliver);
 	verb.heap = deliver_wants_heap(&run->deliver);
+	verb.offcpu = run->options->offcpu != NULL;
 	verb.send_files = !run->options->output;
 	request.verb_case = PROFD__REQUEST__VERB_FINISH;
 	request.finish = &verb;
@@ -362,6 +366,7 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 		return args_exit(value);
 	run.options = &options;
 	deliver_init(&run.deliver, options.output, options.cpu, options.heap);
+	run.deliver.offcpu = options.offcpu;
 	if (check_output(&run) < 0)
 		return PROFCTL_FAILED;
 	if ((deliver_wants_heap(&run.deliver) || !options.event) &&

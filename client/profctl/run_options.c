@@ -16,6 +16,7 @@ const char run_options_help[] =
 	"  --output DIR   write profiles into DIR; the current directory by default\n"
 	"  --cpu FILE     write only what is named: the CPU profile to FILE\n"
 	"  --heap FILE    and the heap profile to FILE\n"
+	"  --offcpu FILE  and what its threads waited for, and how long, to FILE (as root)\n"
 	"                 %p is the process id, %h this machine, %t the moment; with %p in\n"
 	"                 --heap, every process that COMMAND started gets its file\n"
 	"  --every D      also every D while it runs (500ms 30s 5m 2h)\n"
@@ -35,6 +36,7 @@ enum {
 	OPTION_OUTPUT = ARGS_FIRST,
 	OPTION_CPU,
 	OPTION_HEAP,
+	OPTION_OFFCPU,
 	OPTION_EVERY,
 	OPTION_RATE,
 };
@@ -43,6 +45,7 @@ static const struct option options[] = {
 	{"output", required_argument, NULL, OPTION_OUTPUT},
 	{"cpu", required_argument, NULL, OPTION_CPU},
 	{"heap", required_argument, NULL, OPTION_HEAP},
+	{"offcpu", required_argument, NULL, OPTION_OFFCPU},
 	{"every", required_argument, NULL, OPTION_EVERY},
 	{"frequency", required_argument, NULL, 'F'},
 	{"event", required_argument, NULL, 'e'},
@@ -61,6 +64,9 @@ static int take_option(const struct profctl *ctl, struct run_options *o, int val
 		return 0;
 	case OPTION_HEAP:
 		o->heap = optarg;
+		return 0;
+	case OPTION_OFFCPU:
+		o->offcpu = optarg;
 		return 0;
 	case OPTION_EVERY:
 		return args_duration(ctl, "--every", 0, &o->every_ns);
@@ -94,17 +100,20 @@ static int complete(const struct profctl *ctl, struct run_options *o)
 	if (ctl->socket || ctl->json)
 		what = "--socket, --json: run has a profd of its own, and its output is the "
 		       "command's";
-	else if (o->output && (o->cpu || o->heap))
-		what = "--output: does not go with --cpu and --heap";
+	else if (o->output && (o->cpu || o->heap || o->offcpu))
+		what = "--output: does not go with --cpu, --heap and --offcpu";
 	else if (!o->argv[0] || !*o->argv[0])
 		what = "no command to run";
-	else if (is_bad(o->cpu) || is_bad(o->heap))
-		what = "--cpu, --heap: in a name, write %p, %h, %t, or %% for a percent sign";
+	else if (is_bad(o->cpu) || is_bad(o->heap) || is_bad(o->offcpu))
+		what = "--cpu, --heap, --offcpu: in a name, write %p, %h, %t, or %% for a percent "
+		       "sign";
 	else if (o->event && strcmp(o->event, RUN_TIMERS) == 0 &&
 		 o->frequency_hz > RUN_TIMERS_MAX_HZ)
 		what = "-F: the programs' own timers give at most 1000 samples a second";
 	else if (is_overwritten(o, o->cpu) || is_overwritten(o, o->heap))
 		what = "--every: needs %t in the names given to --cpu and --heap";
+	else if (o->every_ns > 0 && o->offcpu && !o->cpu && !o->heap)
+		what = "--every: the off-CPU profile is written at the end only";
 	if (what) {
 		args_error(ctl, "%s", what);
 		return -EINVAL;
@@ -113,7 +122,7 @@ static int complete(const struct profctl *ctl, struct run_options *o)
 		o->timers = true;
 		o->event = NULL; /* profd knows of none */
 	}
-	if (!o->cpu && !o->heap && !o->output)
+	if (!o->cpu && !o->heap && !o->offcpu && !o->output)
 		o->output = ".";
 	return 0;
 }

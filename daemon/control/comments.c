@@ -181,23 +181,20 @@ void comments_of_heap(struct comments *c, const struct heap_profile *profile,
 		    profile->header.rate_bytes);
 }
 
-/* Those of the span; the totals too where they are more. */
-static void add_losses(struct comments *c, const struct control_context *ctx,
-		       const struct window_span *span)
+/* Those of the span; the totals, as they are now, too where they are more. */
+static void add_losses(struct comments *c, const struct window_span *span,
+		       const struct window_moment *now)
 {
-	struct window_moment now;
-
-	losses_moment(ctx, &now);
 	for (int i = 0; i < LOSS_N; i++) {
 		const char *what = loss_info(i)->comment;
 
 		if (span->counters[i] == 0 || !what)
 			continue;
-		if (span->counters[i] == now.counters[i])
+		if (span->counters[i] == now->counters[i])
 			add(c, "%" PRIu64 " %s", span->counters[i], what);
 		else
 			add(c, "%" PRIu64 " %s (%" PRIu64 " since profd started)",
-			    span->counters[i], what, now.counters[i]);
+			    span->counters[i], what, now->counters[i]);
 	}
 	if (aggregate_refused(span->samples))
 		add(c, "%" PRIu64 " samples lost: too many different stacks",
@@ -234,21 +231,37 @@ void comments_of_cpu(struct comments *c, const struct control_context *ctx,
 		     const struct window_span *span, const char *note)
 {
 	const struct sampler *s = ctx->sampler;
+	struct window_moment now;
 
 	if (note)
 		add(c, "%s", note);
-	if (!s) {
+	if (!s)
 		add_timers(c, &ctx->timers);
-		add_losses(c, ctx, span);
-		return;
-	}
-	if (sampler_frequency(s))
+	else if (sampler_frequency(s))
 		add(c, "event %s at %u Hz", sampler_event(s), sampler_frequency(s));
 	else
 		add(c, "event %s", sampler_event(s));
-	if (*sampler_event_note(s))
+	if (s && *sampler_event_note(s))
 		add(c, "%s", sampler_event_note(s));
-	add_losses(c, ctx, span);
+	losses_moment(ctx, &now);
+	add_losses(c, span, &now);
+}
+
+void comments_of_offcpu(struct comments *c, const struct control_context *ctx,
+			const struct window_span *span, const char *note)
+{
+	struct window_moment now;
+	struct switches_stats s;
+
+	if (note)
+		add(c, "%s", note);
+	switches_stats(ctx->switches, &s);
+	add(c, "off-CPU: %" PRIu64 " switches to waiting, %" PRIu64 " with their stacks",
+	    s.switches, s.stacks);
+	if (*switches_note(ctx->switches))
+		add(c, "%s", switches_note(ctx->switches));
+	losses_offcpu_moment(ctx, &now);
+	add_losses(c, span, &now);
 }
 
 void comments_done(struct comments *c)

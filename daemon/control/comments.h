@@ -29,4 +29,6 @@ void comments_of_heap(struct comments *c, const struct heap_profile *profile,
 		      const struct comments_heap *heap);
 void comments_of_cpu(struct comments *c, const struct control_context *ctx,
 		     const struct window_span *span, const char *note);
+void comments_of_offcpu(struct comments *c, const struct control_context *ctx,
+			const struct window_span *span, const char *note);
 void comments_done(struct comments *c);

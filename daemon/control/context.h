@@ -10,6 +10,8 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/cpu/sampler.h"
+#include "daemon/cpu/switches.h"
+#include "daemon/cpu/wait.h"
 #include "daemon/heap/client.h"
 #include "daemon/keeper/keeper.h"
 #include "daemon/proc/allocator.h"
@@ -42,6 +44,14 @@ struct control_timers {
 	uint64_t confined;	  /* processes that stopped it before they set a filter */
 };
 
+struct control_offcpu {					       /* since profd started */
+	uint64_t stacks, stacks_lost, records_lost, malformed; /* of the scheduler's switches */
+	uint64_t ends_lost, threads_refused;
+	uint64_t waits_refused;	      /* by full windows */
+	uint64_t ends[UNWIND_END_N];  /* of walks of these stacks, */
+	uint64_t looks[UNWIND_END_N]; /* and of those of threads that were looked at */
+};
+
 struct engine;
 
 struct control_context {
@@ -56,7 +66,11 @@ struct control_context {
 	struct control_timers timers;
 	struct unwinder *unwinder;
 	struct windows *windows;
-	struct window *rotation; /* the current window; NULL: no CPU sampling */
+	struct window *rotation;   /* the current window; NULL: no CPU sampling */
+	struct switches *switches; /* NULL: nobody asks for off-CPU time now */
+	struct wait_table *waits;  /* likewise */
+	struct control_offcpu offcpu_counted;
+	struct window *offcpu; /* private: the command's off-CPU time; NULL: not wanted */
 	struct scribe *scribe;
 	struct store *store;
 	bool private;  /* one command's own daemon: its peers are one user */
@@ -78,6 +92,12 @@ struct control_context {
 	/* Sample @pid's tree; by its own timers if @timers_hz is not 0. -errno: one
 	 * line in @why. */
 	int (*watch)(struct engine *e, pid_t pid, unsigned timers_hz, char *why, size_t why_size);
+	/* A window of off-CPU time, which is measured while any is open. -errno: one line
+	 * in @why. What is taken is the caller's; the window's next span begins. */
+	int (*offcpu_open)(struct engine *e, struct window **ret_window, char *why,
+			   size_t why_size);
+	int (*offcpu_take)(struct engine *e, struct window *w, struct window_span *ret_span);
+	void (*offcpu_close)(struct engine *e, struct window *w); /* NULL is fine */
 	void (*quit)(struct engine *e);
 };
 

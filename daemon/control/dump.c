@@ -14,7 +14,6 @@
 #include "daemon/control/comments.h"
 #include "daemon/heap/read.h"
 #include "daemon/heap/trim.h"
-#include "daemon/profile/freeze.h"
 #include "profd/base.h"
 
 #define TRIM_POLL_FIRST_US 500
@@ -27,7 +26,8 @@ struct dump {
 	dump_done_t done;
 	void *userdata;
 
-	struct heap_client *client; /* a reference; NULL: cpu */
+	enum profile_type type;
+	struct heap_client *client; /* a reference; NULL: cpu, offcpu */
 	struct trim trim;
 	bool trimmed; /* trim holds an answer, or why there is none */
 	sd_event_source *timer;
@@ -53,7 +53,7 @@ static void dump_end(struct dump *d, int error, const char *why, const char *nam
 	struct dump_result result = {
 		.error = error,
 		.why = why ?: (error < 0 ? strerror(-error) : ""),
-		.type = d->client ? "heap" : "cpu",
+		.type = profile_type_name(d->type),
 		.name = name ?: d->name,
 		.fd = d->fd,
 		.pid = d->client ? d->client->pid : 0,
@@ -78,12 +78,12 @@ static void on_scribe_done(const struct scribe_result *result, void *userdata)
 }
 
 /* Takes @frozen over. Returns 0 or -errno; then the dump is still the caller's. */
-static int submit(struct dump *d, struct frozen *frozen, const char *type)
+static int submit(struct dump *d, struct frozen *frozen)
 {
 	int r;
 
-	store_name(type, d->client ? d->client->comm : "", d->client ? d->client->pid : 0,
-		   d->time_unix_ns, d->name, sizeof(d->name));
+	store_name(profile_type_name(d->type), d->client ? d->client->comm : "",
+		   d->client ? d->client->pid : 0, d->time_unix_ns, d->name, sizeof(d->name));
 	if (d->options.send) {
 		d->fd = memfd_create("profd-profile", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		if (d->fd < 0) {
@@ -177,7 +177,7 @@ static int write_heap(struct dump *d)
 		return r;
 	r = freeze_heap(d, &profile, &frozen);
 	heap_profile_done(&profile);
-	return r < 0 ? r : submit(d, &frozen, "heap");
+	return r < 0 ? r : submit(d, &frozen);
 }
 
 static int on_trim_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -218,14 +218,15 @@ static int begin_trim(struct dump *d)
 					  on_trim_timer, d);
 }
 
-static struct dump *dump_new(struct control_context *ctx, const struct dump_options *options,
-			     dump_done_t done, void *userdata)
+static struct dump *dump_new(struct control_context *ctx, enum profile_type type,
+			     const struct dump_options *options, dump_done_t done, void *userdata)
 {
 	struct dump *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return NULL;
 	d->ctx = ctx;
+	d->type = type;
 	d->options = *options;
 	d->done = done;
 	d->userdata = userdata;
@@ -243,7 +244,7 @@ static struct dump *dump_new(struct control_context *ctx, const struct dump_opti
 int dump_heap(struct control_context *ctx, struct heap_client *client,
 	      const struct dump_options *options, dump_done_t done, void *userdata)
 {
-	struct dump *d = dump_new(ctx, options, done, userdata);
+	struct dump *d = dump_new(ctx, PROFILE_HEAP, options, done, userdata);
 	int r;
 
 	if (!d)
@@ -282,13 +283,11 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 		[SAMPLER_CYCLES] = PROFILE_CYCLES,
 		[SAMPLER_EVENTS] = PROFILE_EVENT,
 	};
-	const struct sampler *sampler = d->ctx->sampler;
+	const struct sampler *s = d->ctx->sampler;
 	struct comments comments = {0};
 	struct freeze how = {
-		.type = sampler ? types[sampler_measure(sampler)] : PROFILE_CPU,
-		.event = sampler ? sampler_event_type(sampler) : NULL,
-		.period = sampler ? sampler_period(sampler)
-				  : (int64_t)(NSEC_PER_SEC / d->ctx->timers.hz),
+		.type = PROFILE_OFFCPU,
+		.period = 1,
 		.time_unix_ns = span->start_unix_ns,
 		.duration_ns = span->duration_ns,
 		.only_pid = filter->pid,
@@ -298,7 +297,15 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 	};
 	int r;
 
-	comments_of_cpu(&comments, d->ctx, span, d->note);
+	if (d->type == PROFILE_CPU) {
+		how.type = s ? types[sampler_measure(s)] : PROFILE_CPU;
+		how.event = s ? sampler_event_type(s) : NULL;
+		how.period = s ? sampler_period(s)
+			       : (int64_t)(NSEC_PER_SEC / d->ctx->timers.hz);
+		comments_of_cpu(&comments, d->ctx, span, d->note);
+	} else {
+		comments_of_offcpu(&comments, d->ctx, span, d->note);
+	}
 	how.comments = comments.lines;
 	how.n_comments = comments.n;
 	r = freeze_aggregate(d->ctx->modules, span->samples, &how, ret);
@@ -307,10 +314,10 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 }
 
 int dump_cpu(struct control_context *ctx, const struct window_span *span,
-	     const struct dump_filter *filter, const struct dump_options *options, dump_done_t done,
-	     void *userdata)
+	     const struct dump_filter *filter, enum profile_type type,
+	     const struct dump_options *options, dump_done_t done, void *userdata)
 {
-	struct dump *d = dump_new(ctx, options, done, userdata);
+	struct dump *d = dump_new(ctx, type, options, done, userdata);
 	struct frozen frozen;
 	int r;
 
@@ -319,7 +326,7 @@ int dump_cpu(struct control_context *ctx, const struct window_span *span,
 	d->time_unix_ns = control_unix_ns();
 	r = freeze_cpu(d, span, filter, &frozen);
 	if (r >= 0)
-		r = submit(d, &frozen, "cpu");
+		r = submit(d, &frozen);
 	if (r < 0) {
 		ctx->counters.snapshots_failed++;
 		dump_free(d);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/control/context.h"
+#include "daemon/profile/freeze.h"
 
 struct dump_options {
 	bool trim;
@@ -13,7 +14,7 @@ struct dump_options {
 	const char *note; /* one more comment; NULL: none */
 };
 
-struct dump_filter { /* cpu: whose samples; zero: all */
+struct dump_filter { /* cpu, offcpu: whose samples; zero: all */
 	pid_t pid;
 	const char *comm, *unit;
 };
@@ -21,7 +22,7 @@ struct dump_filter { /* cpu: whose samples; zero: all */
 struct dump_result {
 	int error;	  /* -errno; 0: written */
 	const char *why;  /* the error in words */
-	const char *type; /* "heap", "cpu" */
+	const char *type; /* "heap", "cpu", "offcpu" */
 	const char *name; /* file name */
 	int fd;		  /* with dump_options.send; stays the dump's */
 	pid_t pid;	  /* 0: machine */
@@ -35,7 +36,8 @@ typedef void (*dump_done_t)(const struct dump_result *result, void *userdata);
 int dump_heap(struct control_context *ctx, struct heap_client *client,
 	      const struct dump_options *options, dump_done_t done, void *userdata);
 
-/* @span's samples stay the caller's and are read before this returns. */
+/* @type: PROFILE_CPU or PROFILE_OFFCPU, whose window is open still. @span's samples
+ * stay the caller's and are read before this returns. */
 int dump_cpu(struct control_context *ctx, const struct window_span *span,
-	     const struct dump_filter *filter, const struct dump_options *options, dump_done_t done,
-	     void *userdata);
+	     const struct dump_filter *filter, enum profile_type type,
+	     const struct dump_options *options, dump_done_t done, void *userdata);

@@ -31,6 +31,12 @@ static const struct loss_info infos[LOSS_STACKS] = {
 			    "perf-map files refused: not plain, not their process's own, open to "
 			    "others, or too large"},
 	[LOSS_ASLEEP_MS] = {.comment = "ms that the machine was suspended: not in the duration"},
+	/* `status` tells these by itself (report.c) */
+	[LOSS_SWITCHES] = {.comment = "switches lost: the kernel had no room for them: waits are "
+				      "missing"},
+	[LOSS_WAIT_ENDS] = {.comment = "waits cut short: their end is not known"},
+	[LOSS_WAIT_THREADS] = {.comment = "waits left out: of threads beyond the limit"},
+	[LOSS_WAITS] = {.comment = "waits under [lost]: too many different stacks"},
 };
 
 /* By how a walk of the stack ended; `status` has names of its own for them. */
@@ -58,30 +64,60 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
 }
 
-void losses_moment(const struct control_context *ctx, struct window_moment *ret_moment)
+/* Who is who, and what the stacks are of, is the same for both. */
+static struct window_moment common_moment(const struct control_context *ctx,
+					  const struct sampler_stats *cpu)
 {
 	struct window_moment m = {
 		.unix_ns = control_unix_ns(),
 		.mono_ns = control_mono_ns(),
 	};
-	struct sampler_stats cpu = {0};
-	struct unwind_stats unwind;
 
-	if (ctx->sampler)
-		sampler_stats(ctx->sampler, &cpu);
-	m.counters[LOSS_RING] = cpu.lost;
-	m.counters[LOSS_RECORDS] = cpu.lost_records;
-	m.counters[LOSS_THROTTLED] = cpu.throttled;
-	m.counters[LOSS_MALFORMED] = cpu.malformed;
-	m.counters[LOSS_ORPHANS] = cpu.orphans;
-	m.counters[LOSS_TAKEN_UP] = cpu.taken_up;
+	m.counters[LOSS_RECORDS] = cpu->lost_records;
 	m.counters[LOSS_PROCESSES] = process_table_refused(ctx->processes);
 	m.counters[LOSS_MODULES] = module_table_refused(ctx->modules);
 	m.counters[LOSS_PERF_MAPS] = module_table_perf_maps_refused(ctx->modules);
 	/* the one clock goes on while the machine sleeps, and the other does not */
 	m.counters[LOSS_ASLEEP_MS] = (clock_ns(CLOCK_BOOTTIME) - m.mono_ns) / NSEC_PER_MSEC;
+	return m;
+}
+
+void losses_moment(const struct control_context *ctx, struct window_moment *ret_moment)
+{
+	const struct control_offcpu *o = &ctx->offcpu_counted;
+	struct sampler_stats cpu = {0};
+	struct unwind_stats unwind;
+	struct window_moment m;
+
+	if (ctx->sampler)
+		sampler_stats(ctx->sampler, &cpu);
+	m = common_moment(ctx, &cpu);
+	m.counters[LOSS_RING] = cpu.lost;
+	m.counters[LOSS_THROTTLED] = cpu.throttled;
+	m.counters[LOSS_MALFORMED] = cpu.malformed;
+	m.counters[LOSS_ORPHANS] = cpu.orphans;
+	m.counters[LOSS_TAKEN_UP] = cpu.taken_up;
 	unwinder_stats(ctx->unwinder, &unwind);
 	for (int i = 0; i < UNWIND_END_N; i++)
-		m.counters[LOSS_STACKS + i] = i == UNWIND_COMPLETE ? 0 : unwind.ends[i];
+		m.counters[LOSS_STACKS + i] =
+			i == UNWIND_COMPLETE ? 0 : unwind.ends[i] - o->ends[i] - o->looks[i];
+	*ret_moment = m;
+}
+
+void losses_offcpu_moment(const struct control_context *ctx, struct window_moment *ret_moment)
+{
+	const struct control_offcpu *o = &ctx->offcpu_counted;
+	struct sampler_stats cpu = {0};
+	struct window_moment m;
+
+	if (ctx->sampler)
+		sampler_stats(ctx->sampler, &cpu);
+	m = common_moment(ctx, &cpu);
+	m.counters[LOSS_SWITCHES] = o->records_lost;
+	m.counters[LOSS_WAIT_ENDS] = o->ends_lost;
+	m.counters[LOSS_WAIT_THREADS] = o->threads_refused;
+	m.counters[LOSS_WAITS] = o->waits_refused;
+	for (int i = 0; i < UNWIND_END_N; i++)
+		m.counters[LOSS_STACKS + i] = i == UNWIND_COMPLETE ? 0 : o->ends[i];
 	*ret_moment = m;
 }

@@ -1,7 +1,7 @@
 /*
- * What CPU profiles lose, by reason. Each reason is a counter in `status` since
- * the daemon's start, and, for the span of a profile, a line of its comments;
- * the number in between is a window's (profile/window.h).
+ * What CPU and off-CPU profiles lose, by reason. Each reason is a counter in
+ * `status` since the daemon's start, and, for the span of a profile, a line of
+ * its comments; the number in between is a window's (profile/window.h).
  */
 #pragma once
 
@@ -18,7 +18,12 @@ enum loss {
 	LOSS_MODULES,	/* the table of files is full */
 	LOSS_PERF_MAPS, /* names of generated code that were not trusted */
 	LOSS_ASLEEP_MS, /* the machine was suspended for so long: not a loss, but a gap */
-	LOSS_STACKS,	/* and on: stacks that ended early, by enum unwind_end */
+	/* of off-CPU time */
+	LOSS_SWITCHES,	   /* that the kernel had no room for */
+	LOSS_WAIT_ENDS,	   /* waits whose end is not known */
+	LOSS_WAIT_THREADS, /* waits of threads beyond the limit */
+	LOSS_WAITS,	   /* waits that a full window refused */
+	LOSS_STACKS,	   /* and on: stacks that ended early, by enum unwind_end */
 	LOSS_N = LOSS_STACKS + UNWIND_END_N,
 };
 
@@ -28,5 +33,8 @@ struct loss_info {
 };
 const struct loss_info *loss_info(enum loss loss);
 
-/* Now: the clocks, and all of the above. For windows. */
+/* Now: the clocks, and what samples have lost so far. For windows. */
 void losses_moment(const struct control_context *ctx, struct window_moment *ret_moment);
+/* Likewise, what off-CPU time has lost. What only the other of the two can lose
+ * is 0; stacks are counted to the one they were walked for. */
+void losses_offcpu_moment(const struct control_context *ctx, struct window_moment *ret_moment);

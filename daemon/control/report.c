@@ -144,11 +144,26 @@ static void count_cpu(struct control_context *ctx, struct report_state *s)
 		count(s, ends[i], unwind.ends[i], "user stacks, by how the walk ended");
 }
 
+static void count_offcpu(struct control_context *ctx, struct report_state *s)
+{
+	const struct control_offcpu *o = &ctx->offcpu_counted;
+
+	count(s, "offcpu_stacks", o->stacks, "stacks of threads that began to wait");
+	count(s, "offcpu_stacks_lost", o->stacks_lost,
+	      "such stacks that the kernel had no room for");
+	count(s, "offcpu_records_lost", o->records_lost,
+	      "switches that the kernel had no room for");
+	count(s, "offcpu_records_malformed", o->malformed, "switches that did not parse");
+	count(s, "offcpu_ends_lost", o->ends_lost, "waits whose end is not known");
+	count(s, "offcpu_threads_refused", o->threads_refused, "waiting threads beyond the limit");
+}
+
 static void count_all(struct control_context *ctx, struct report_state *s)
 {
 	const struct control_counters *c = &ctx->counters;
 
 	count_cpu(ctx, s);
+	count_offcpu(ctx, s);
 	count(s, "clients", heap_clients_count(ctx->clients), "attached clients");
 	count(s, "attach_refused", c->attach_refused, "heap tables that were refused");
 	count(s, "attach_other_version", c->attach_other_version,

@@ -1,11 +1,12 @@
 /*
- * States: waiting for its time, measuring (cpu with seconds_ns), dumping. Each
+ * States: waiting for its time, measuring (with seconds_ns), dumping. Each
  * dump holds a `ticket` with a pointer back; a cancelled series leaves its
  * tickets behind with that pointer cleared, so a late answer finds nobody.
  */
 #include "daemon/control/series.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/control/losses.h"
@@ -14,7 +15,7 @@
 struct ticket {
 	struct series *series; /* NULL: cancelled */
 	struct ticket *next;
-	struct heap_client *client; /* a reference; NULL: cpu */
+	struct heap_client *client; /* a reference; NULL: cpu, offcpu */
 };
 
 struct target {
@@ -33,6 +34,9 @@ struct series {
 	bool stepping;	  /* a step is being started: it does not end while this holds */
 	uint64_t due_mono_ns;
 	struct window *window; /* cpu: its own, from the first step on */
+	struct window *offcpu; /* with seconds_ns: as long as it measures */
+	bool measuring;
+	char why[256]; /* no offcpu */
 	struct target *targets;
 	struct ticket *tickets;
 	sd_event_source *timer;
@@ -50,6 +54,7 @@ static void series_free(struct series *s)
 	for (struct ticket *t = s->tickets; t; t = t->next)
 		t->series = NULL;
 	window_close(s->window);
+	s->ctx->offcpu_close(s->ctx->engine, s->offcpu);
 	sd_event_source_disable_unref(s->timer);
 	free(s);
 }
@@ -223,29 +228,54 @@ static int step_span(struct series *s, struct window_span *ret_span, bool *ret_o
 	return s->spec.count == 1 ? 0 : window_open(s->ctx->windows, &now, &s->window);
 }
 
-static void step_cpu(struct series *s)
+static void dump_span(struct series *s, const struct window_span *span, enum profile_type type)
 {
 	struct dump_filter filter = {.pid = s->spec.pid};
-	struct ticket *ticket = NULL;
-	struct window_span span = {0};
-	bool owned = false;
-	int r;
+	struct ticket *ticket = ticket_new(s, NULL);
+	int r = -ENOMEM;
 
 	if (*s->spec.comm)
 		filter.comm = s->spec.comm;
 	if (*s->spec.unit)
 		filter.unit = s->spec.unit;
-	r = step_span(s, &span, &owned);
-	if (r >= 0) {
-		ticket = ticket_new(s, NULL);
-		r = ticket ? dump_cpu(s->ctx, &span, &filter, &s->spec.options, on_dump_done,
-				      ticket)
-			   : -ENOMEM;
+	if (ticket)
+		r = dump_cpu(s->ctx, span, &filter, type, &s->spec.options, on_dump_done, ticket);
+	if (r < 0)
+		ticket_fail(s, ticket, profile_type_name(type), r);
+}
+
+static void step_cpu(struct series *s)
+{
+	struct window_span span = {0};
+	bool owned = false;
+	int r = step_span(s, &span, &owned);
+
+	if (r < 0) {
+		ticket_fail(s, NULL, "cpu", r);
+		return;
 	}
+	dump_span(s, &span, PROFILE_CPU);
 	if (owned)
 		aggregate_free(span.samples);
-	if (r < 0)
-		ticket_fail(s, ticket, "cpu", r);
+}
+
+static void step_offcpu(struct series *s)
+{
+	struct window *w = s->spec.seconds_ns ? s->offcpu : s->ctx->offcpu;
+	struct window_span span = {0};
+	int r;
+
+	if (!w) {
+		tell_missing(s, "offcpu", NULL, s->why);
+		return;
+	}
+	r = s->ctx->offcpu_take(s->ctx->engine, w, &span);
+	if (r < 0) {
+		ticket_fail(s, NULL, "offcpu", r);
+		return;
+	}
+	dump_span(s, &span, PROFILE_OFFCPU);
+	aggregate_free(span.samples);
 }
 
 static int wait_until(struct series *s, uint64_t mono_ns)
@@ -258,7 +288,7 @@ static int wait_until(struct series *s, uint64_t mono_ns)
 static void step_end(struct series *s)
 {
 	bool over = !s->spec.rotation && s->index >= s->spec.count;
-	bool nobody = !s->spec.rotation && !s->spec.cpu && !s->targets;
+	bool nobody = !s->spec.rotation && !s->spec.cpu && !s->spec.offcpu && !s->targets;
 
 	if (s->pending || s->stepping)
 		return;
@@ -274,18 +304,39 @@ static void step_end(struct series *s)
 	wait_until(s, s->due_mono_ns);
 }
 
+/* Opens the windows of a step that measures. What cannot be opened is reported
+ * when the step ends, or, as to CPU, is what there is. */
+static void measure(struct series *s)
+{
+	struct window_moment now;
+
+	snprintf(s->why, sizeof(s->why), "not wanted");
+	if (s->spec.cpu) {
+		s->ctx->drain(s->ctx->engine); /* what came before is not part of it */
+		losses_moment(s->ctx, &now);
+		(void)window_open(s->ctx->windows, &now, &s->window);
+	}
+	if (s->spec.offcpu)
+		(void)s->ctx->offcpu_open(s->ctx->engine, &s->offcpu, s->why, sizeof(s->why));
+	s->measuring = true;
+}
+
+static void end_measure(struct series *s)
+{
+	s->window = window_close(s->window);
+	s->ctx->offcpu_close(s->ctx->engine, s->offcpu);
+	s->offcpu = NULL;
+	s->measuring = false;
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct series *s = userdata;
-	bool measure = s->spec.cpu && s->spec.seconds_ns;
-	struct window_moment now;
 
-	if (measure && !s->window) {
-		s->ctx->drain(s->ctx->engine); /* what came before is not part of it */
-		losses_moment(s->ctx, &now);
-		if (window_open(s->ctx->windows, &now, &s->window) >= 0)
+	if (s->spec.seconds_ns && !s->measuring) {
+		measure(s);
+		if (s->window || s->offcpu)
 			return wait_until(s, control_mono_ns() + s->spec.seconds_ns);
-		measure = false;
 	}
 	s->index++;
 	s->stepping = true;
@@ -293,8 +344,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		step_heap(s);
 	if (s->spec.cpu)
 		step_cpu(s);
-	if (measure)
-		s->window = window_close(s->window);
+	if (s->spec.offcpu)
+		step_offcpu(s);
+	if (s->measuring)
+		end_measure(s);
 	s->stepping = false;
 	step_end(s);
 	return 0;
@@ -310,7 +363,7 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
 		return -ENOMEM;
 	s->ctx = ctx;
 	s->spec = *spec;
-	if (!s->spec.cpu)
+	if (!s->spec.cpu && !s->spec.offcpu)
 		s->spec.seconds_ns = 0;
 	s->handlers = *handlers;
 	s->userdata = userdata;

@@ -14,16 +14,17 @@
 #define SERIES_NAME_BYTES 256
 
 struct series_spec {
-	bool heap, cpu;
+	bool heap, cpu, offcpu;
 	pid_t pid;		       /* 0: any */
 	char comm[PROCESS_COMM_BYTES]; /* "": any */
 	char unit[SERIES_NAME_BYTES];
 	bool any_uid; /* else only processes of @uid */
 	uid_t uid;
 	uint64_t every_ns;
-	uint32_t count;	     /* at least 1 */
-	bool rotation;	     /* without end; takes the current window; begins after every_ns */
-	uint64_t seconds_ns; /* cpu: measure for so long from each step; 0: what there is */
+	uint32_t count; /* at least 1 */
+	bool rotation;	/* without end; takes the current window; begins after every_ns */
+	/* cpu, offcpu: measure for so long from each step; 0: what there is */
+	uint64_t seconds_ns;
 	struct dump_options options;
 };
 

@@ -15,7 +15,8 @@
 #include "profd/heap_table.h"
 #include "profd/limits.h"
 
-#define FINISH_POLL_US 5000
+#define FINISH_POLL_US	  5000
+#define OFFCPU_DEFAULT_NS (10 * NSEC_PER_SEC)
 
 /* ---- replies of a series */
 
@@ -83,14 +84,20 @@ static bool parse_types(struct peer *p, const Profd__Snapshot *q, struct series_
 			spec->heap = true;
 		} else if (strcmp(q->types[i], "cpu") == 0) {
 			spec->cpu = true;
+		} else if (strcmp(q->types[i], "offcpu") == 0) {
+			spec->offcpu = true;
 		} else {
-			peer_error(p, EINVAL, "%.64s: unknown profile type: there are heap and cpu",
+			peer_error(p, EINVAL,
+				   "%.64s: unknown profile type: there are heap, cpu and "
+				   "offcpu",
 				   q->types[i]);
 			return false;
 		}
 	}
-	if (!spec->heap && !spec->cpu)
+	if (!spec->heap && !spec->cpu && !spec->offcpu)
 		spec->heap = true;
+	if (spec->offcpu && spec->seconds_ns == 0) /* nothing is measured before it is asked for */
+		spec->seconds_ns = OFFCPU_DEFAULT_NS;
 	return true;
 }
 
@@ -151,15 +158,16 @@ static bool any_target(const struct peer *p, const struct series_spec *spec)
 
 static bool check_cpu(struct peer *p, const struct series_spec *spec)
 {
-	if (!p->ctx->rotation) {
+	if (spec->cpu && !p->ctx->rotation) {
 		peer_error(p, ENOTSUP, "cpu: no samples are being taken: %s",
 			   p->ctx->no_sampler ?: "nothing is watched");
 		return false;
 	}
 	if (!p->access.all && !spec->pid) {
 		peer_error(p, EACCES,
-			   "cpu: the whole machine is for root and group profd: name a process of "
-			   "yours with --pid");
+			   "%s: the whole machine is for root and group profd: name a process of "
+			   "yours with --pid",
+			   spec->cpu ? "cpu" : "offcpu");
 		return false;
 	}
 	return true;
@@ -174,9 +182,9 @@ static bool check_targets(struct peer *p, struct series_spec *spec)
 		heap_clients_learn(p->ctx->clients);
 	if (spec->pid && !check_pid(p, spec))
 		return false;
-	if (spec->cpu && !check_cpu(p, spec))
+	if ((spec->cpu || spec->offcpu) && !check_cpu(p, spec))
 		return false;
-	if (spec->heap && !spec->cpu && !any_target(p, spec)) {
+	if (spec->heap && !spec->cpu && !spec->offcpu && !any_target(p, spec)) {
 		peer_error(p, ENOENT,
 			   "no attached process %s: start it with LD_PRELOAD=libprofd.so "
 			   "(`profctl list` shows what is there)",
@@ -264,6 +272,8 @@ static void verb_watch(struct peer *p, const Profd__Watch *q)
 	}
 	p->watching = true;
 	r = p->ctx->watch(p->ctx->engine, (pid_t)q->pid, q->timers_hz, why, sizeof(why));
+	if (r >= 0 && q->offcpu)
+		r = p->ctx->offcpu_open(p->ctx->engine, &p->ctx->offcpu, why, sizeof(why));
 	if (r < 0)
 		peer_error(p, r, "%s", why);
 	else
@@ -321,6 +331,7 @@ static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
 	struct series_spec spec = {
 		.heap = p->finish_heap && any_target(p, &(struct series_spec){.any_uid = true}),
 		.cpu = p->finish_cpu && p->ctx->rotation,
+		.offcpu = p->finish_offcpu && p->ctx->offcpu,
 		.any_uid = true,
 		.count = 1,
 		.options = {.trim = true, .send = p->finish_send},
@@ -334,7 +345,7 @@ static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
 	p->finish_files = p->finish_missing = 0;
 	if (p->finish_heap)
 		send_last_files(p);
-	if (!spec.heap && !spec.cpu)
+	if (!spec.heap && !spec.cpu && !spec.offcpu)
 		peer_done(p, p->finish_files, p->finish_missing);
 	else if (series_start(p->ctx, &spec, &handlers, p, &p->series) < 0)
 		peer_error(p, ENOMEM, "finish: out of memory");
@@ -355,6 +366,7 @@ static void verb_finish(struct peer *p, const Profd__Finish *q)
 	}
 	p->finish_cpu = q->cpu;
 	p->finish_heap = q->heap;
+	p->finish_offcpu = q->offcpu;
 	p->finish_send = q->send_files;
 	r = sd_event_add_time_relative(p->ctx->loop, &p->later, CLOCK_MONOTONIC, 0, 1, on_finish,
 				       p);

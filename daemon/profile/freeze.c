@@ -26,7 +26,15 @@
 #define DROP_CXX                                                                                   \
 	"operator new(\\[\\])?|(std|__gnu_cxx)::.*::(_M_)?"                                        \
 	"(allocate|allocate_at_least|get_node|allocate_node|allocate_map)"
-#define DROP_RUST	 "__(rust|rdl|rg)_(alloc|alloc_zeroed|realloc)"
+#define DROP_RUST "__(rust|rdl|rg)_(alloc|alloc_zeroed|realloc)"
+/*
+ * Who waits is whoever calls the scheduler. Reports begin at that function; the
+ * scheduler's own stay in the file.
+ */
+#define OFFCPU_DROP_FRAMES                                                                         \
+	"(__|io_|preempt_)?schedule(_timeout|_hrtimeout(_range)?(_clock)?|_preempt_disabled"       \
+	"|_idle|_rtlock|_common|_notrace|_timeout_.*)?|(__traceiter|perf_trace|perf_tp)_.*"
+
 #define HEAP_DROP_FRAMES DROP_C "|" DROP_CXX "|" DROP_RUST
 
 struct type_info {
@@ -66,6 +74,13 @@ static const struct type_info infos[] = {
 			   .n_types = 2,
 			   .period = {EVENT_NAME, "count"},
 			   .process_labels = true},
+	[PROFILE_OFFCPU] = {.name = "offcpu",
+			    .types = {{"waits", "count"}, {"offcpu", "nanoseconds"}},
+			    .n_types = 2,
+			    .period = {"offcpu", "nanoseconds"},
+			    .default_type = "offcpu",
+			    .drop_frames = OFFCPU_DROP_FRAMES,
+			    .process_labels = true},
 	[PROFILE_HEAP] = {.name = "heap", HEAP_TYPES, .default_type = "inuse_space"},
 	[PROFILE_ALLOCS] = {.name = "allocs", HEAP_TYPES, .default_type = "alloc_space"},
 };

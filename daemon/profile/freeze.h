@@ -8,10 +8,10 @@
  * address - start + file_offset is the frame's offset: a file offset, or, for
  * the kernel and for code without a file, the run-time address.
  *
- * Samples carry the label `bytes`; in CPU profiles also the numbers `pid` and
- * `tid` and the strings `comm`, `thread` and `unit`. Heap profiles ask readers
- * to leave out the allocator's own frames (drop_frames). Entries whose values
- * are all zero are left out.
+ * Samples carry the label `bytes`; in CPU and off-CPU profiles also the numbers
+ * `pid` and `tid` and the strings `comm`, `thread` and `unit`. Heap profiles ask
+ * readers to leave out the allocator's own frames, off-CPU profiles the
+ * scheduler's (drop_frames). Entries whose values are all zero are left out.
  */
 #pragma once
 
@@ -33,6 +33,8 @@
  *
  * Where the kernel adjusts the period to meet a frequency, the profile's period
  * is the mean of its samples', so that samples times period are the events.
+ *
+ * PROFILE_OFFCPU depends on none: waits/count, offcpu/nanoseconds.
  */
 enum profile_type {
 	PROFILE_CPU,
@@ -40,6 +42,7 @@ enum profile_type {
 	PROFILE_ALLOCS,
 	PROFILE_CYCLES,
 	PROFILE_EVENT,
+	PROFILE_OFFCPU,
 };
 
 /* Where a module lay in the one process that the profile is of. */
@@ -51,7 +54,7 @@ struct freeze_place {
 struct freeze {
 	enum profile_type type;
 	const char *event; /* PROFILE_EVENT: its name */
-	int64_t period;	   /* cpu: nanoseconds; heap: bytes; events: 0: the mean */
+	int64_t period;	   /* cpu, offcpu: nanoseconds; heap: bytes; events: 0: the mean */
 	int64_t time_unix_ns, duration_ns;
 	pid_t only_pid; /* cpu: 0 for all */
 	const char *only_comm, *only_unit;
@@ -75,5 +78,6 @@ int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 		     const struct freeze *how, struct frozen *ret_frozen);
 void frozen_done(struct frozen *frozen);
 
-const char *profile_type_name(enum profile_type type); /* "cpu" (all three), "heap", "allocs" */
+const char *profile_type_name(enum profile_type type); /* "cpu" (all three), "heap", "allocs",
+							* "offcpu" */
 int profile_type_parse(const char *name, enum profile_type *ret_type);

@@ -128,13 +128,18 @@ static void add_lost(struct window *w, const int64_t *values)
 		(void)aggregate_add(w->samples, &s);
 }
 
+void window_add(struct window *w, const struct sample *s)
+{
+	if (aggregate_add(w->samples, s) < 0) {
+		w->owner->refused++;
+		add_lost(w, s->values);
+	}
+}
+
 void windows_add(struct windows *ws, const struct sample *s)
 {
 	for (struct window *w = ws->first; w; w = w->next)
-		if (aggregate_add(w->samples, s) < 0) {
-			ws->refused++;
-			add_lost(w, s->values);
-		}
+		window_add(w, s);
 }
 
 void windows_add_lost(struct windows *ws, const int64_t *values)

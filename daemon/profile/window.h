@@ -1,5 +1,5 @@
 /*
- * Windows: spans of time over which CPU samples are collected. One sampler
+ * Windows: spans of time over which samples are collected. One sampler
  * feeds any number of them; a sample is added to every window that is open.
  * Taking a window's contents starts its next span.
  *
@@ -41,6 +41,7 @@ struct window *window_close(struct window *w); /* NULL is fine; returns NULL */
 /* Adds to all open windows. What a window that is full refuses counts in it as
  * lost, as if windows_add_lost() had been called. */
 void windows_add(struct windows *ws, const struct sample *s);
+void window_add(struct window *w, const struct sample *s); /* to this one only */
 
 /* Adds samples of which nothing is known but their values: one frame, of the
  * module for those that are missing, and no labels. There is always room. */

@@ -117,7 +117,8 @@ bool store_parse_name(const char *name, size_t *ret_target_bytes)
 		return false;
 	if (name[n - tail - 1] != '_' || !is_stamp(name + n - tail))
 		return false;
-	if (strncmp(name, "heap_", 5) != 0 && strncmp(name, "cpu_", 4) != 0)
+	if (strncmp(name, "heap_", 5) != 0 && strncmp(name, "cpu_", 4) != 0 &&
+	    strncmp(name, "offcpu_", 7) != 0)
 		return false;
 	*ret_target_bytes = n - tail - 1;
 	return true;

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Proves the shipped unit in a real systemd: `make install`, `systemctl start
 # profd` reports ready, a program with the client is seen and profiled, by root
-# and by nobody else's files, and stopping is clean.
+# and by nobody else's files, so is one that waits, also where its wait began
+# before anybody looked, and stopping is clean.
 . "$(dirname "$0")/../lib.sh"
 need_root
 ns=$T/ns
@@ -53,6 +54,27 @@ is "$leak > 0.1 * $total > 0" || fail "no symbols under the unit's protection"
 eval "$(raw "$T"/cpu_*.pb.gz samples kernel='^(entry_SYSCALL|do_syscall|asm_|do_)')"
 is "$total > 0" || fail "an empty CPU profile"
 is "$kernel > 0" || fail "kernel functions have no names under the unit's protection"
+
+inside systemd-run --quiet --unit hung "$fixtures/waits" hang || fail "systemd-run"
+inside systemd-run --quiet --unit waiting "$fixtures/waits" 20 || fail "systemd-run"
+hangs() { inside journalctl --no-pager -u hung | grep -q hangs; }
+wait_for 10 hangs || { inside journalctl --no-pager -u hung; fail "it does not hang"; }
+offcpu=$(inside profctl snapshot --type offcpu --all --seconds 3s) || { journal; fail "off-CPU snapshot"; }
+inside cat "$offcpu" >"$T/offcpu.pb.gz" || fail "no file $offcpu"
+valid "$T/offcpu.pb.gz"
+pprof -raw "$T/offcpu.pb.gz" | sed -n '/^Comment/p;/^DefaultSampleType/q' | head -20
+pprof -raw "$T/offcpu.pb.gz" | grep 'context-switches' && fail "the tracepoint is closed to the unit"
+for unit in hung waiting; do
+	pprof -proto -tagfocus "unit=^$unit.service\$" -output "$T/$unit.pb.gz" "$T/offcpu.pb.gz" >/dev/null 2>&1
+done
+eval "$(raw "$T/hung.pb.gz" offcpu hung='^hang_for_ever$' kernel=futex)"
+figure "under the unit: hung $((total / 1000000)) ms of 3000, $((hung / 1000000)) ms with its function"
+is "2.7e9 <= $total and $hung == $total and $kernel == $total" ||
+	{ pprof -traces "$T/hung.pb.gz"; fail "not where it hangs"; }
+eval "$(raw "$T/waiting.pb.gz" offcpu long='^wait_long$' any='^(wait_.*|main|mix|lock|read_pipe|use_futexes|write_pipe|sleep_ns)$')"
+figure "waits of 7 threads: $((total / 1000000)) ms, $((any / 1000000)) ms with their functions; wait_long $((long / 1000000))"
+is "$long > 0.5e9 and $any > 0.9 * $total" || { pprof -top "$T/waiting.pb.gz"; fail "its waits have no stacks"; }
+
 figure "security: $(inside systemd-analyze security --no-pager profd | tail -1 | sed 's/^[^ ]* *//')"
 
 inside systemctl stop profd

@@ -122,6 +122,8 @@ static void test_usage_errors(void **state)
 		{{"snapshot", "--count", "3"}, "--count: needs --every"},
 		{{"snapshot", "--all", "--comm=x"}, "give one of them"},
 		{{"snapshot", "--seconds=3s", "--type=heap"}, "--type leaves out"},
+		{{"run", "--every=1s", "--offcpu=x", "true"}, "at the end only"},
+		{{"run", "--output=.", "--offcpu=x", "true"}, "does not go with"},
 		{{"snapshot", "x"}, "snapshot takes only options"},
 		{{"run"}, "no command to run"},
 		{{"run", "--json", "true"}, "its output is the command's"},
@@ -389,6 +391,26 @@ static void serve_defaults(struct harness *h, int fd, const Profd__Request *requ
 	fake_done(fd, 1, 0);
 }
 
+/* Nothing of off-CPU time is known before it is asked for. */
+static void serve_offcpu(struct harness *h, int fd, const Profd__Request *request)
+{
+	const Profd__Snapshot *s = request->snapshot;
+
+	check(s->n_types == 1 && !strcmp(s->types[0], "offcpu"));
+	check(s->seconds_ns == 10 * NSEC_PER_SEC);
+	fake_file(fd, "offcpu", 0, "o.pb.gz", "/v/o.pb.gz", NULL);
+	fake_done(fd, 1, 0);
+}
+
+static void test_snapshot_of_offcpu_measures(void **state)
+{
+	struct harness *h = *state;
+
+	call(h, serve_offcpu, "snapshot", "--type=offcpu", NULL);
+	assert_int_equal(h->code, 0);
+	assert_string_equal(h->out, "/v/o.pb.gz\n");
+}
+
 static void test_snapshot_defaults_and_verbose(void **state)
 {
 	struct harness *h = *state;
@@ -609,6 +631,7 @@ int main(void)
 		TEST(test_status),
 		TEST(test_status_json),
 		TEST(test_snapshot_prints_paths),
+		TEST(test_snapshot_of_offcpu_measures),
 		TEST(test_snapshot_defaults_and_verbose),
 		TEST(test_snapshot_json),
 		TEST(test_missing_is_said_and_others_follow),

@@ -32,8 +32,8 @@ __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 
 static void answer_finish(int fd, const Profd__Finish *finish, uint32_t pid)
 {
-	note("finish%s%s%s\n", finish->cpu ? " cpu" : "", finish->heap ? " heap" : "",
-	     finish->send_files ? " send" : "");
+	note("finish%s%s%s%s\n", finish->cpu ? " cpu" : "", finish->heap ? " heap" : "",
+	     finish->offcpu ? " offcpu" : "", finish->send_files ? " send" : "");
 	if (strcmp(getenv("FAKE"), "missing") == 0) {
 		fake_missing(fd, "heap", pid, "no client attached");
 		fake_done(fd, 0, 1);
@@ -41,6 +41,9 @@ static void answer_finish(int fd, const Profd__Finish *finish, uint32_t pid)
 	}
 	if (finish->cpu)
 		fake_file(fd, "cpu", 0, "cpu_T.pb.gz", "", finish->send_files ? "CPU" : NULL);
+	if (finish->offcpu)
+		fake_file(fd, "offcpu", 0, "offcpu_T.pb.gz", "",
+			  finish->send_files ? "OFFCPU" : NULL);
 	if (finish->heap) {
 		fake_file(fd, "heap", pid + 1, "heap_b.pb.gz", "",
 			  finish->send_files ? "OTHER" : NULL);
@@ -63,7 +66,7 @@ static bool answer(int fd, uint32_t *pid)
 		if (request->watch->timers_hz > 0)
 			note("watch by timers %u\n", request->watch->timers_hz);
 		else
-			note("watch\n");
+			note("watch%s\n", request->watch->offcpu ? " offcpu" : "");
 		if (unable)
 			fake_error_code(fd, EMFILE, "perf_event_open: too many open files");
 		else if (refuse && request->watch->timers_hz == 0)
@@ -358,6 +361,11 @@ static void test_named_files(void **state)
 	run(h, "true", "--heap", heap, NULL);
 	assert_log(h, "watch\nfinish heap send\ngone\n");
 	remove_file(h, "heap.pb.gz");
+	snprintf(cpu, sizeof(cpu), "%s/off.pb.gz", h->dir);
+	run(h, "true", "--offcpu", cpu, NULL);
+	assert_log(h, "watch offcpu\nfinish offcpu send\ngone\n");
+	assert_content(h, "off.pb.gz", "OFFCPU");
+	remove_file(h, "off.pb.gz");
 }
 
 static void test_a_name_for_each_process(void **state)

@@ -147,6 +147,22 @@ static void test_event_that_never_happened(void **state)
 	world_done(&w);
 }
 
+static void test_offcpu_header(void **state)
+{
+	struct world w;
+	struct frozen f;
+
+	world_init(&w, 2);
+	f = freeze(&w, (struct freeze){.type = PROFILE_OFFCPU, .period = 1});
+	assert_int_equal(pprof_n_sample_types(f.profile), 2);
+	check_type(f.profile, 0, "waits", "count");
+	check_type(f.profile, 1, "offcpu", "nanoseconds");
+	assert_string_equal(pprof_default_type(f.profile), "offcpu");
+	assert_non_null(strstr(pprof_drop_frames(f.profile), "schedule"));
+	frozen_done(&f);
+	world_done(&w);
+}
+
 static void test_names_of_types(void **state)
 {
 	enum profile_type type;
@@ -155,6 +171,8 @@ static void test_names_of_types(void **state)
 	assert_int_equal(type, PROFILE_HEAP);
 	assert_int_equal(profile_type_parse("allocs", &type), 0);
 	assert_string_equal(profile_type_name(type), "allocs");
+	assert_int_equal(profile_type_parse("offcpu", &type), 0);
+	assert_int_equal(type, PROFILE_OFFCPU);
 	assert_string_equal(profile_type_name(PROFILE_CPU), "cpu");
 	assert_int_equal(profile_type_parse("hea", &type), -EINVAL);
 }
@@ -406,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_cycles_header),
 		cmocka_unit_test(test_event_header),
 		cmocka_unit_test(test_event_that_never_happened),
+		cmocka_unit_test(test_offcpu_header),
 		cmocka_unit_test(test_names_of_types),
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_labels),

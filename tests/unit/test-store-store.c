@@ -74,6 +74,8 @@ static void test_names(void **state)
 	store_name("cpu", "", 0, 1795230764123000000, name, sizeof(name));
 	assert_string_equal(name, "cpu_20261121T031244.123Z.pb.gz");
 	assert_true(store_parse_name(name, &target));
+	store_name("offcpu", "", 0, 1795230764123000000, name, sizeof(name));
+	assert_true(store_parse_name(name, &target));
 	assert_false(store_parse_name("heap_x_42_20261121T031244.123Z.pb.gz.tmp", &target));
 	assert_false(store_parse_name("notes_20261121T031244.123Z.pb.gz", &target));
 	assert_false(store_parse_name("heap_x_42_2026112AT031244.123Z.pb.gz", &target));
