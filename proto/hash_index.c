@@ -13,14 +13,15 @@
 #define FIRST_SLOTS 64
 
 /* 16 random bytes that the kernel gives to every process at exec. */
-static uint64_t secret_get(size_t i)
+static void get_secret(uint64_t ret[2])
 {
 	const uint8_t *random = (const uint8_t *)getauxval(AT_RANDOM);
-	uint64_t word = 0;
 
+	ret[0] = ret[1] = 0;
 	if (random)
-		memcpy(&word, random + i * sizeof(word), sizeof(word));
-	return word | 1; /* never a zero factor */
+		memcpy(ret, random, 2 * sizeof(*ret));
+	ret[0] |= 1; /* never a zero factor */
+	ret[1] |= 1;
 }
 
 /* Both halves of a 128-bit product: every bit of either factor reaches the result. */
@@ -33,10 +34,13 @@ static uint64_t mix(uint64_t a, uint64_t b)
 
 uint64_t hash_index_bytes(const void *bytes, size_t n)
 {
-	const uint64_t first = secret_get(0), second = secret_get(1);
 	const uint8_t *at = bytes;
-	uint64_t h = mix(first ^ n, second), word;
+	uint64_t secret[2], first, second, h, word;
 
+	get_secret(secret);
+	first = secret[0];
+	second = secret[1];
+	h = mix(first ^ n, second);
 	for (; n >= sizeof(word); n -= sizeof(word), at += sizeof(word)) {
 		memcpy(&word, at, sizeof(word));
 		h = mix(h ^ word, second) + first;

@@ -152,22 +152,11 @@ static bool mapping_equal(const void *table, uint32_t record, const void *key)
 	       m->build_id == other->build_id;
 }
 
-/* Enters record @n under @hash, unless one that equals @key is there. A run of
- * equal entries would make every search through it slow. */
-static int enter(const struct pprof *p, struct hash_index *index, uint64_t hash,
-		 hash_index_equal_t equal, const void *key, size_t n)
-{
-	if (n >= HASH_INDEX_MAX)
-		return -ENOMEM;
-	if (hash_index_find(index, hash, equal, p, key) != HASH_INDEX_NONE)
-		return 0;
-	return hash_index_add(index, hash, (uint32_t)n);
-}
-
 int pprof_table_mapping(struct pprof *p, const struct pprof_mapping_record *m, uint32_t *ret_id)
 {
 	if (array_grow(&p->mappings, 1) < 0 ||
-	    enter(p, &p->mapping_index, mapping_hash(m), mapping_equal, m, p->mappings.n) < 0)
+	    pprof_table_enter(p, &p->mapping_index, mapping_hash(m), mapping_equal, m,
+			      p->mappings.n) < 0)
 		return -ENOMEM;
 	p->mappings.items[p->mappings.n++] = *m;
 	*ret_id = (uint32_t)p->mappings.n;
@@ -204,118 +193,6 @@ int pprof_set_symbolized(struct pprof *p, uint64_t mapping_id)
 	if (!mapping_id || mapping_id > p->mappings.n)
 		return -EINVAL;
 	p->mappings.items[mapping_id - 1].flags = PPROF_HAS_ALL;
-	return 0;
-}
-
-/* ---- functions */
-
-static bool function_equal(const void *table, uint32_t record, const void *key)
-{
-	const struct pprof *p = table;
-	const struct pprof_function_record *f = &p->functions.items[record], *other = key;
-
-	return f->name == other->name && f->system_name == other->system_name &&
-	       f->file == other->file && f->start_line == other->start_line;
-}
-
-int pprof_table_function(struct pprof *p, const struct pprof_function_record *f, uint32_t *ret_id)
-{
-	const uint64_t key[] = {(uint64_t)f->name << 32 | f->system_name, f->file,
-				(uint64_t)f->start_line};
-	uint64_t hash = hash_index_bytes(key, sizeof(key));
-	uint32_t found = hash_index_find(&p->function_index, hash, function_equal, p, f);
-
-	if (found == HASH_INDEX_NONE) {
-		found = (uint32_t)p->functions.n;
-		if (array_grow(&p->functions, 1) < 0 ||
-		    hash_index_add(&p->function_index, hash, found) < 0)
-			return -ENOMEM;
-		p->functions.items[p->functions.n++] = *f;
-	}
-	*ret_id = found + 1;
-	return 0;
-}
-
-/* ---- locations */
-
-static uint64_t location_hash(const struct pprof_location_record *l)
-{
-	const uint64_t key[] = {l->mapping, l->address};
-
-	return hash_index_bytes(key, sizeof(key));
-}
-
-static bool location_equal(const void *table, uint32_t record, const void *key)
-{
-	const struct pprof *p = table;
-	const struct pprof_location_record *l = &p->locations.items[record], *other = key;
-
-	return l->mapping == other->mapping && l->address == other->address;
-}
-
-int pprof_table_location(struct pprof *p, const struct pprof_location_record *l, uint32_t *ret_id)
-{
-	if (array_grow(&p->locations, 1) < 0 ||
-	    enter(p, &p->location_index, location_hash(l), location_equal, l, p->locations.n) < 0)
-		return -ENOMEM;
-	p->locations.items[p->locations.n++] = *l;
-	*ret_id = (uint32_t)p->locations.n;
-	return 0;
-}
-
-int pprof_add_location(struct pprof *p, const struct pprof_location *l, uint64_t *ret_id)
-{
-	struct pprof_location_record record = {.address = l->address};
-	uint32_t found, id;
-	int r;
-
-	if (l->mapping > p->mappings.n)
-		return -EINVAL;
-	record.mapping = (uint32_t)l->mapping;
-	found = hash_index_find(&p->location_index, location_hash(&record), location_equal, p,
-				&record);
-	if (found != HASH_INDEX_NONE) {
-		id = found + 1;
-	} else {
-		r = pprof_table_location(p, &record, &id);
-		if (r < 0)
-			return r;
-	}
-	if (l->lines && !p->locations.items[id - 1].n_lines) {
-		r = pprof_set_lines(p, id, l->lines, l->n_lines);
-		if (r < 0)
-			return r;
-	}
-	*ret_id = id;
-	return 0;
-}
-
-static int make_line(struct pprof *p, const struct pprof_line *line, struct pprof_line_record *ret)
-{
-	struct pprof_function_record f = {.start_line = line->start_line};
-
-	if (intern(p, line->name, &f.name) < 0 ||
-	    intern(p, line->system_name, &f.system_name) < 0 || intern(p, line->file, &f.file) < 0)
-		return -ENOMEM;
-	*ret = (struct pprof_line_record){.line = line->line};
-	return pprof_table_function(p, &f, &ret->function);
-}
-
-/* Lines that are replaced stay in the table, referred to by nothing. */
-int pprof_set_lines(struct pprof *p, uint64_t id, const struct pprof_line *lines, size_t n_lines)
-{
-	size_t first = p->lines.n;
-
-	if (!id || id > p->locations.n || n_lines > UINT32_MAX)
-		return -EINVAL;
-	if (array_grow(&p->lines, n_lines) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < n_lines; i++)
-		if (make_line(p, &lines[i], &p->lines.items[first + i]) < 0)
-			return -ENOMEM;
-	p->lines.n += n_lines;
-	p->locations.items[id - 1].first_line = first;
-	p->locations.items[id - 1].n_lines = (uint32_t)n_lines;
 	return 0;
 }
 

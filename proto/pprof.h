@@ -107,6 +107,16 @@ void pprof_sample_label(const struct pprof *p, size_t i, size_t label,
 int pprof_set_lines(struct pprof *p, uint64_t id, const struct pprof_line *lines, size_t n_lines);
 int pprof_set_symbolized(struct pprof *p, uint64_t mapping_id);
 
+/* The same for who sets lines of few functions often: the function of @line (its
+ * own line does not matter) once, and then its id. */
+struct pprof_line_function {
+	uint32_t function; /* id */
+	int64_t line;
+};
+int pprof_add_function(struct pprof *p, const struct pprof_line *line, uint32_t *ret_id);
+int pprof_set_line_functions(struct pprof *p, uint64_t id, const struct pprof_line_function *lines,
+			     size_t n_lines);
+
 /* Encoding. pprof_encode: plain protobuf bytes, malloc'd. pprof_write_gzip:
  * gzip'd onto a descriptor, never held in memory whole. Return 0 or -errno. */
 int pprof_encode(const struct pprof *p, uint8_t **ret_bytes, size_t *ret_n);

@@ -23,62 +23,79 @@
 #define UNPACK_FACTOR	   32
 #define UNPACK_LEAST_BYTES (1024 * 1024)
 
-/* ---- bounded memory: each block carries its size in front */
+/* ---- bounded memory: messages are many and small, and all go at once */
 
-struct budget {
-	size_t left;
+struct chunk {
+	struct chunk *next;
+	_Alignas(16) char bytes[];
+};
+
+struct arena {
+	struct chunk *chunks;
+	size_t used, room; /* of the newest chunk */
+	size_t left;	   /* of the budget */
 	bool exceeded;
 };
 
-#define BLOCK_HEADER_BYTES 16 /* keeps malloc's alignment */
+#define CHUNK_BYTES	(256 * 1024)
+#define ALIGNMENT_BYTES 16 /* malloc's */
 
-static void *budget_alloc(void *data, size_t n)
+static void *arena_alloc(void *data, size_t n)
 {
-	struct budget *budget = data;
-	char *block;
+	struct arena *arena = data;
+	struct chunk *chunk;
+	void *block;
 
-	if (n > SIZE_MAX - BLOCK_HEADER_BYTES || n + BLOCK_HEADER_BYTES > budget->left) {
-		budget->exceeded = true;
+	if (n > arena->left || arena->left - n < ALIGNMENT_BYTES) {
+		arena->exceeded = true;
 		return NULL;
 	}
-	block = malloc(n + BLOCK_HEADER_BYTES);
-	if (!block)
-		return NULL;
-	n += BLOCK_HEADER_BYTES;
-	memcpy(block, &n, sizeof(n));
-	budget->left -= n;
-	return block + BLOCK_HEADER_BYTES;
+	n = (n + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
+	if (arena->room - arena->used < n) {
+		chunk = malloc(sizeof(*chunk) + max(n, (size_t)CHUNK_BYTES));
+		if (!chunk)
+			return NULL;
+		chunk->next = arena->chunks;
+		arena->chunks = chunk;
+		arena->used = 0;
+		arena->room = max(n, (size_t)CHUNK_BYTES);
+	}
+	block = arena->chunks->bytes + arena->used;
+	arena->used += n;
+	arena->left -= n;
+	return block;
 }
 
-static void budget_free(void *data, void *pointer)
+static void arena_keep(void *data, void *pointer)
 {
-	struct budget *budget = data;
-	size_t n;
+}
 
-	if (!pointer)
-		return;
-	memcpy(&n, (char *)pointer - BLOCK_HEADER_BYTES, sizeof(n));
-	budget->left += n;
-	free((char *)pointer - BLOCK_HEADER_BYTES);
+static void arena_done(struct arena *arena)
+{
+	struct chunk *chunk, *next;
+
+	for (chunk = arena->chunks; chunk; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
 }
 
 static int decode_plain(const uint8_t *bytes, size_t n, struct pprof **ret_p)
 {
-	struct budget budget = {.left = UNPACK_LEAST_BYTES};
-	ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
+	_cleanup_(arena_done) struct arena arena = {.left = UNPACK_LEAST_BYTES};
+	ProtobufCAllocator allocator = {arena_alloc, arena_keep, &arena};
 	Perftools__Profiles__Profile *message;
 	struct pprof *p;
 	int r;
 
 	if (n > (SIZE_MAX - UNPACK_LEAST_BYTES) / UNPACK_FACTOR)
 		return -EFBIG;
-	budget.left += n * UNPACK_FACTOR;
+	arena.left += n * UNPACK_FACTOR;
 	message = perftools__profiles__profile__unpack(&allocator, n, bytes);
 	if (!message)
-		return budget.exceeded ? -EFBIG : -EBADMSG;
+		return arena.exceeded ? -EFBIG : -EBADMSG;
 	p = pprof_new();
 	r = p ? pprof_convert(message, p) : -ENOMEM;
-	perftools__profiles__profile__free_unpacked(message, &allocator);
 	if (r < 0) {
 		pprof_free(p);
 		return r;

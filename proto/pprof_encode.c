@@ -1,279 +1,309 @@
 /*
- * Encoding: protobuf-c's structures are laid out over the flat tables, one
- * block of memory for each kind of message, and packed in one pass. Location
- * ids, values and strings are not copied: the messages point at ours.
+ * Encoding, straight from the flat tables to the wire. (protobuf-c would want a
+ * structure laid out for every message first, and then asks each of them for its
+ * size once a level: four times the instructions, and the memory of the profile
+ * again. What is written here is read back with it.)
  *
- * A gzip'd profile is packed straight into the compressor.
+ * A message within another carries its length in front, which is known when it has
+ * been written: one byte is left free for it, which nearly always suffices; a
+ * longer message moves up.
+ *
+ * A gzip'd profile goes to the compressor a block at a time.
  */
 #include "proto/pprof.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "profd/base.h"
 #include "proto/gzip.h"
 #include "proto/pprof_table.h"
-#include "proto/profile.pb-c.h"
 
-struct encoding {
-	Perftools__Profiles__Profile profile;
-	Perftools__Profiles__ValueType period_type;
-	void *types, *samples, *labels, *mappings, *locations, *lines, *functions, *comments;
+#define FLUSH_BYTES  (64 * 1024)
+#define VARINT_BYTES 10 /* of 64 bits, at most */
+
+enum wire { WIRE_VARINT = 0, WIRE_BYTES = 2 };
+
+struct out {
+	ARRAY_TABLE(uint8_t) block;
+	struct gzip_writer *writer; /* NULL: all stays in the block */
+	bool failed;		    /* out of memory; nothing is added any more */
 };
 
-static void encoding_done(struct encoding *e)
+/* Room for @n bytes more, to be filled and counted by the caller; NULL: there is none. */
+static uint8_t *reserve(struct out *o, size_t n)
 {
-	free(e->types);
-	free(e->samples);
-	free(e->labels);
-	free(e->mappings);
-	free(e->locations);
-	free(e->lines);
-	free(e->functions);
-	free(e->comments);
-}
-
-/* One block: @n pointers, and behind them the @n items that they point to. */
-static void *new_block(size_t n, size_t item_bytes)
-{
-	char *block, *items;
-	void **pointers;
-
-	block = reallocarray(NULL, max(n, (size_t)1), sizeof(void *) + item_bytes);
-	if (!block)
+	if (o->failed || array_grow(&o->block, n) < 0) {
+		o->failed = true;
 		return NULL;
-	pointers = (void **)block;
-	items = block + n * sizeof(void *);
+	}
+	return o->block.items + o->block.n;
+}
+
+static size_t write_varint(uint8_t *to, uint64_t value)
+{
+	size_t n = 0;
+
+	for (; value >= 0x80; value >>= 7)
+		to[n++] = (uint8_t)(value | 0x80);
+	to[n++] = (uint8_t)value;
+	return n;
+}
+
+static void add_varint(struct out *o, uint64_t value)
+{
+	uint8_t *to = reserve(o, VARINT_BYTES);
+
+	if (to)
+		o->block.n += write_varint(to, value);
+}
+
+static void add_tag(struct out *o, unsigned field, enum wire wire)
+{
+	add_varint(o, field << 3 | wire);
+}
+
+/* Zero is what a reader finds where there is nothing. */
+static void add_number(struct out *o, unsigned field, uint64_t value)
+{
+	if (!value)
+		return;
+	add_tag(o, field, WIRE_VARINT);
+	add_varint(o, value);
+}
+
+static size_t begin(struct out *o, unsigned field)
+{
+	add_tag(o, field, WIRE_BYTES);
+	if (reserve(o, 1))
+		o->block.n++;
+	return o->block.n;
+}
+
+static void end(struct out *o, size_t start)
+{
+	size_t n = o->block.n - start, n_length;
+	uint8_t length[VARINT_BYTES], *at;
+
+	n_length = write_varint(length, n);
+	if (!reserve(o, n_length - 1))
+		return;
+	at = o->block.items + start;
+	if (n_length > 1)
+		memmove(at + n_length - 1, at, n);
+	memcpy(at - 1, length, n_length);
+	o->block.n += n_length - 1;
+}
+
+/* Between two messages of the profile itself. */
+static void flush(struct out *o)
+{
+	if (!o->writer || o->block.n < FLUSH_BYTES)
+		return;
+	gzip_writer_add(o->writer, o->block.items, o->block.n);
+	o->block.n = 0;
+}
+
+/* ---- the messages; fields in the order of their numbers (profile.proto) */
+
+static void add_type(struct out *o, unsigned field, const struct pprof_value_type *t)
+{
+	size_t start = begin(o, field);
+
+	add_number(o, 1, t->type);
+	add_number(o, 2, t->unit);
+	end(o, start);
+}
+
+static void add_packed(struct out *o, unsigned field, const uint64_t *values, size_t n)
+{
+	size_t start;
+	uint8_t *to;
+
+	if (!n)
+		return;
+	start = begin(o, field);
+	to = reserve(o, n * VARINT_BYTES);
+	if (!to)
+		return;
 	for (size_t i = 0; i < n; i++)
-		pointers[i] = items + i * item_bytes;
-	return block;
+		to += write_varint(to, values[i]);
+	o->block.n = (size_t)(to - o->block.items);
+	end(o, start);
 }
 
-static int make_types(struct encoding *e, const struct pprof *p)
+static void add_label(struct out *o, const struct pprof_label_record *l)
 {
-	Perftools__Profiles__ValueType **out = e->types = new_block(p->types.n, sizeof(**out));
+	size_t start = begin(o, 3);
 
-	if (!out)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->types.n; i++) {
-		perftools__profiles__value_type__init(out[i]);
-		out[i]->type = p->types.items[i].type;
-		out[i]->unit = p->types.items[i].unit;
-	}
-	e->profile.n_sample_type = p->types.n;
-	e->profile.sample_type = out;
-	return 0;
+	add_number(o, 1, l->key);
+	add_number(o, 2, l->str);
+	add_number(o, 3, (uint64_t)l->num);
+	add_number(o, 4, l->unit);
+	end(o, start);
 }
 
-static int make_labels(struct encoding *e, const struct pprof *p)
+static void add_samples(struct out *o, const struct pprof *p)
 {
-	Perftools__Profiles__Label **out = e->labels = new_block(p->labels.n, sizeof(**out));
-
-	if (!out)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->labels.n; i++) {
-		const struct pprof_label_record *l = &p->labels.items[i];
-
-		perftools__profiles__label__init(out[i]);
-		out[i]->key = l->key;
-		out[i]->str = l->str;
-		out[i]->num = l->num;
-		out[i]->num_unit = l->unit;
-	}
-	return 0;
-}
-
-static int make_samples(struct encoding *e, const struct pprof *p)
-{
-	Perftools__Profiles__Sample **out = e->samples = new_block(p->samples.n, sizeof(**out));
-	Perftools__Profiles__Label **labels = e->labels;
-
-	if (!out)
-		return -ENOMEM;
 	for (size_t i = 0; i < p->samples.n; i++) {
 		const struct pprof_sample_record *s = &p->samples.items[i];
+		size_t start = begin(o, 2);
 
-		perftools__profiles__sample__init(out[i]);
-		out[i]->n_location_id = s->n_locations;
-		out[i]->location_id = p->sample_locations.items + s->first_location;
-		out[i]->n_value = p->types.n;
-		out[i]->value = p->values.items + i * p->types.n;
-		out[i]->n_label = s->n_labels;
-		out[i]->label = labels + s->first_label;
+		add_packed(o, 1, p->sample_locations.items + s->first_location, s->n_locations);
+		add_packed(o, 2, (const uint64_t *)p->values.items + i * p->types.n, p->types.n);
+		for (size_t j = 0; j < s->n_labels; j++)
+			add_label(o, &p->labels.items[s->first_label + j]);
+		end(o, start);
+		flush(o);
 	}
-	e->profile.n_sample = p->samples.n;
-	e->profile.sample = out;
-	return 0;
 }
 
-static int make_mappings(struct encoding *e, const struct pprof *p)
+static void add_mappings(struct out *o, const struct pprof *p)
 {
-	Perftools__Profiles__Mapping **out = e->mappings = new_block(p->mappings.n, sizeof(**out));
-
-	if (!out)
-		return -ENOMEM;
 	for (size_t i = 0; i < p->mappings.n; i++) {
 		const struct pprof_mapping_record *m = &p->mappings.items[i];
+		size_t start = begin(o, 3);
 
-		perftools__profiles__mapping__init(out[i]);
-		out[i]->id = i + 1;
-		out[i]->memory_start = m->start;
-		out[i]->memory_limit = m->limit;
-		out[i]->file_offset = m->file_offset;
-		out[i]->filename = m->path;
-		out[i]->build_id = m->build_id;
-		out[i]->has_functions = !!(m->flags & PPROF_HAS_FUNCTIONS);
-		out[i]->has_filenames = !!(m->flags & PPROF_HAS_FILENAMES);
-		out[i]->has_line_numbers = !!(m->flags & PPROF_HAS_LINE_NUMBERS);
-		out[i]->has_inline_frames = !!(m->flags & PPROF_HAS_INLINE_FRAMES);
+		add_number(o, 1, i + 1);
+		add_number(o, 2, m->start);
+		add_number(o, 3, m->limit);
+		add_number(o, 4, m->file_offset);
+		add_number(o, 5, m->path);
+		add_number(o, 6, m->build_id);
+		add_number(o, 7, !!(m->flags & PPROF_HAS_FUNCTIONS));
+		add_number(o, 8, !!(m->flags & PPROF_HAS_FILENAMES));
+		add_number(o, 9, !!(m->flags & PPROF_HAS_LINE_NUMBERS));
+		add_number(o, 10, !!(m->flags & PPROF_HAS_INLINE_FRAMES));
+		end(o, start);
+		flush(o);
 	}
-	e->profile.n_mapping = p->mappings.n;
-	e->profile.mapping = out;
-	return 0;
 }
 
-static int make_lines(struct encoding *e, const struct pprof *p)
+static void add_line(struct out *o, const struct pprof_line_record *line)
 {
-	Perftools__Profiles__Line **out = e->lines = new_block(p->lines.n, sizeof(**out));
+	size_t start = begin(o, 4);
 
-	if (!out)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->lines.n; i++) {
-		perftools__profiles__line__init(out[i]);
-		out[i]->function_id = p->lines.items[i].function;
-		out[i]->line = p->lines.items[i].line;
-		out[i]->column = p->lines.items[i].column;
-	}
-	return 0;
+	add_number(o, 1, line->function);
+	add_number(o, 2, (uint64_t)line->line);
+	add_number(o, 3, (uint64_t)line->column);
+	end(o, start);
 }
 
-static int make_locations(struct encoding *e, const struct pprof *p)
+static void add_locations(struct out *o, const struct pprof *p)
 {
-	Perftools__Profiles__Location **out;
-	Perftools__Profiles__Line **lines = e->lines;
-
-	out = e->locations = new_block(p->locations.n, sizeof(**out));
-	if (!out)
-		return -ENOMEM;
 	for (size_t i = 0; i < p->locations.n; i++) {
 		const struct pprof_location_record *l = &p->locations.items[i];
+		size_t start = begin(o, 4);
 
-		perftools__profiles__location__init(out[i]);
-		out[i]->id = i + 1;
-		out[i]->mapping_id = l->mapping;
-		out[i]->address = l->address;
-		out[i]->n_line = l->n_lines;
-		out[i]->line = lines + l->first_line;
-		out[i]->is_folded = l->folded;
+		add_number(o, 1, i + 1);
+		add_number(o, 2, l->mapping);
+		add_number(o, 3, l->address);
+		for (size_t j = 0; j < l->n_lines; j++)
+			add_line(o, &p->lines.items[l->first_line + j]);
+		add_number(o, 5, l->folded);
+		end(o, start);
+		flush(o);
 	}
-	e->profile.n_location = p->locations.n;
-	e->profile.location = out;
-	return 0;
 }
 
-static int make_functions(struct encoding *e, const struct pprof *p)
+static void add_functions(struct out *o, const struct pprof *p)
 {
-	Perftools__Profiles__Function **out;
-
-	out = e->functions = new_block(p->functions.n, sizeof(**out));
-	if (!out)
-		return -ENOMEM;
 	for (size_t i = 0; i < p->functions.n; i++) {
 		const struct pprof_function_record *f = &p->functions.items[i];
+		size_t start = begin(o, 5);
 
-		perftools__profiles__function__init(out[i]);
-		out[i]->id = i + 1;
-		out[i]->name = f->name;
-		out[i]->system_name = f->system_name;
-		out[i]->filename = f->file;
-		out[i]->start_line = f->start_line;
+		add_number(o, 1, i + 1);
+		add_number(o, 2, f->name);
+		add_number(o, 3, f->system_name);
+		add_number(o, 4, f->file);
+		add_number(o, 5, (uint64_t)f->start_line);
+		end(o, start);
+		flush(o);
 	}
-	e->profile.n_function = p->functions.n;
-	e->profile.function = out;
-	return 0;
 }
 
-static int make_header(struct encoding *e, const struct pprof *p)
+/* Empty ones too: they are counted. */
+static void add_strings(struct out *o, const struct pprof *p)
 {
-	Perftools__Profiles__Profile *out = &e->profile;
+	for (size_t i = 0; i < p->strings.strings.n; i++) {
+		const char *string = p->strings.strings.items[i];
+		size_t n = strlen(string);
+		uint8_t *to;
 
-	out->comment = e->comments =
-		reallocarray(NULL, max(p->comments.n, (size_t)1), sizeof(*out->comment));
-	if (!out->comment)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->comments.n; i++)
-		out->comment[i] = p->comments.items[i];
-	out->n_comment = p->comments.n;
-	out->n_string_table = p->strings.strings.n;
-	out->string_table = p->strings.strings.items;
-	out->drop_frames = p->drop_frames;
-	out->keep_frames = p->keep_frames;
-	out->doc_url = p->doc_url;
-	out->time_nanos = p->time_ns;
-	out->duration_nanos = p->duration_ns;
-	out->period = p->period;
-	out->default_sample_type = p->default_type;
-	if (p->has_period_type) {
-		perftools__profiles__value_type__init(&e->period_type);
-		e->period_type.type = p->period_type.type;
-		e->period_type.unit = p->period_type.unit;
-		out->period_type = &e->period_type;
+		add_tag(o, 6, WIRE_BYTES);
+		add_varint(o, n);
+		to = reserve(o, n);
+		if (!to)
+			return;
+		memcpy(to, string, n);
+		o->block.n += n;
+		flush(o);
 	}
-	return 0;
 }
 
-/* @e is to be zeroed; encoding_done() whatever comes of it. Messages hold
- * pointers into @e: it must not move. */
-static int encoding_make(struct encoding *e, const struct pprof *p)
+static void add_header(struct out *o, const struct pprof *p)
 {
-	perftools__profiles__profile__init(&e->profile);
-	if (make_header(e, p) < 0 || make_types(e, p) < 0 || make_labels(e, p) < 0 ||
-	    make_samples(e, p) < 0 || make_mappings(e, p) < 0 || make_lines(e, p) < 0 ||
-	    make_locations(e, p) < 0 || make_functions(e, p) < 0)
-		return -ENOMEM;
-	return 0;
+	size_t start;
+
+	add_number(o, 7, p->drop_frames);
+	add_number(o, 8, p->keep_frames);
+	add_number(o, 9, (uint64_t)p->time_ns);
+	add_number(o, 10, (uint64_t)p->duration_ns);
+	if (p->has_period_type)
+		add_type(o, 11, &p->period_type);
+	add_number(o, 12, (uint64_t)p->period);
+	if (p->comments.n) {
+		start = begin(o, 13);
+		for (size_t i = 0; i < p->comments.n; i++)
+			add_varint(o, p->comments.items[i]);
+		end(o, start);
+	}
+	add_number(o, 14, p->default_type);
+	add_number(o, 15, p->doc_url);
+}
+
+static int encode(struct out *o, const struct pprof *p)
+{
+	for (size_t i = 0; i < p->types.n; i++)
+		add_type(o, 1, &p->types.items[i]);
+	add_samples(o, p);
+	add_mappings(o, p);
+	add_locations(o, p);
+	add_functions(o, p);
+	add_strings(o, p);
+	add_header(o, p);
+	return o->failed ? -ENOMEM : 0;
 }
 
 int pprof_encode(const struct pprof *p, uint8_t **ret_bytes, size_t *ret_n)
 {
-	_cleanup_(encoding_done) struct encoding e = {0};
-	uint8_t *bytes;
-	size_t n;
+	struct out o = {};
+	int r = array_grow(&o.block, FLUSH_BYTES);
 
-	if (encoding_make(&e, p) < 0)
-		return -ENOMEM;
-	n = perftools__profiles__profile__get_packed_size(&e.profile);
-	bytes = malloc(max(n, (size_t)1));
-	if (!bytes)
-		return -ENOMEM;
-	perftools__profiles__profile__pack(&e.profile, bytes);
-	*ret_bytes = bytes;
-	*ret_n = n;
+	if (r == 0)
+		r = encode(&o, p);
+	if (r < 0) {
+		free(o.block.items);
+		return r;
+	}
+	*ret_bytes = o.block.items;
+	*ret_n = o.block.n;
 	return 0;
-}
-
-struct sink {
-	ProtobufCBuffer base; /* first: protobuf-c hands this back */
-	struct gzip_writer *writer;
-};
-
-static void sink_append(ProtobufCBuffer *buffer, size_t n, const uint8_t *bytes)
-{
-	gzip_writer_add(((struct sink *)buffer)->writer, bytes, n);
 }
 
 int pprof_write_gzip(const struct pprof *p, int fd)
 {
-	_cleanup_(encoding_done) struct encoding e = {0};
-	struct sink sink = {.base.append = sink_append};
-	int r;
+	struct out o = {};
+	int r = gzip_writer_new(fd, &o.writer);
 
-	if (encoding_make(&e, p) < 0)
-		return -ENOMEM;
-	r = gzip_writer_new(fd, &sink.writer);
 	if (r < 0)
 		return r;
-	perftools__profiles__profile__pack_to_buffer(&e.profile, &sink.base);
-	r = gzip_writer_finish(sink.writer);
-	gzip_writer_free(sink.writer);
+	r = encode(&o, p);
+	if (r == 0 && o.block.n)
+		gzip_writer_add(o.writer, o.block.items, o.block.n);
+	if (r == 0)
+		r = gzip_writer_finish(o.writer);
+	gzip_writer_free(o.writer);
+	free(o.block.items);
 	return r;
 }

@@ -83,6 +83,11 @@ struct pprof {
 	uint32_t default_type, drop_frames, keep_frames, doc_url;
 };
 
+/* Enters record @n under @hash, unless one that equals @key is there. A run of
+ * equal entries would make every search through it slow. 0 or -ENOMEM. */
+int pprof_table_enter(const struct pprof *p, struct hash_index *index, uint64_t hash,
+		      hash_index_equal_t equal, const void *key, size_t n);
+
 /* Take a record as it is; *ret_id is the new id, which for a function may be
  * that of an equal one. Of several equal mappings or locations, lookups by
  * content find the first. 0 or -ENOMEM. */

@@ -44,13 +44,24 @@ static size_t char_bytes(const uint8_t *s)
 	return n;
 }
 
-static bool is_utf8(const char *string)
+/* Nearly all is ASCII: eight bytes at a time while there are as many. */
+static bool is_utf8(const char *string, size_t n_bytes)
 {
-	const uint8_t *s = (const uint8_t *)string;
+	const uint8_t *s = (const uint8_t *)string, *end = s + n_bytes;
+	uint64_t word;
 
-	while (*s) {
-		size_t n = char_bytes(s);
+	while (s < end) {
+		size_t n;
 
+		while ((size_t)(end - s) >= sizeof(word)) {
+			memcpy(&word, s, sizeof(word));
+			if (word & 0x8080808080808080ULL)
+				break;
+			s += sizeof(word);
+		}
+		if (s == end)
+			break;
+		n = char_bytes(s);
 		if (!n)
 			return false;
 		s += n;
@@ -104,9 +115,8 @@ static bool string_equal(const void *table, uint32_t record, const void *key)
 	return !strcmp(t->strings.items[record], key);
 }
 
-static int intern_valid(struct string_table *t, const char *string, uint32_t *ret)
+static int intern_valid(struct string_table *t, const char *string, size_t n, uint32_t *ret)
 {
-	size_t n = strlen(string);
 	uint64_t hash = hash_index_bytes(string, n);
 	uint32_t number = hash_index_find(&t->index, hash, string_equal, t, string);
 	char *copy;
@@ -127,15 +137,17 @@ static int intern_valid(struct string_table *t, const char *string, uint32_t *re
 int string_table_intern(struct string_table *t, const char *string, uint32_t *ret_number)
 {
 	_cleanup_free_ char *repaired = NULL;
+	size_t n;
 
 	if (!string || !*string) {
 		*ret_number = 0;
 		return 0;
 	}
-	if (is_utf8(string))
-		return intern_valid(t, string, ret_number);
+	n = strlen(string);
+	if (is_utf8(string, n))
+		return intern_valid(t, string, n, ret_number);
 	repaired = repair(string);
-	return repaired ? intern_valid(t, repaired, ret_number) : -ENOMEM;
+	return repaired ? intern_valid(t, repaired, strlen(repaired), ret_number) : -ENOMEM;
 }
 
 uint32_t string_table_find(const struct string_table *t, const char *string)
@@ -149,7 +161,7 @@ int string_table_init(struct string_table *t)
 	uint32_t zero;
 
 	*t = (struct string_table){0};
-	if (intern_valid(t, "", &zero) < 0) {
+	if (intern_valid(t, "", 0, &zero) < 0) {
 		string_table_done(t);
 		return -ENOMEM;
 	}
