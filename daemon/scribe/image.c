@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <gelf.h>
@@ -95,6 +96,16 @@ void image_close(struct image *image)
 	symtab_free(image->symtab);
 	elf_end(image->elf);
 	free(image);
+}
+
+void image_release_pages(struct image *image)
+{
+	size_t bytes;
+	char *file = elf_rawfile(image->elf, &bytes);
+
+	/* Mapped read-only: no page holds anything of ours. */
+	if (file)
+		madvise(file, bytes, MADV_DONTNEED);
 }
 
 /* Segments may share a page of the file, never a byte of code; still, code is

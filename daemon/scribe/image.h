@@ -16,6 +16,10 @@ struct image;
 int image_open(int fd, struct image **ret_image);
 void image_close(struct image *image);
 
+/* Gives back the pages of the file that were read so far; what is needed again
+ * comes back by itself. */
+void image_release_pages(struct image *image);
+
 /* False: in no segment that is loaded. */
 bool image_offset_to_vaddr(const struct image *image, uint64_t offset, uint64_t *ret_vaddr);
 

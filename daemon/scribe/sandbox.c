@@ -8,9 +8,11 @@
  *   unnamed files alone, which is how a profile begins. What only asks for a file
  *   (a library that looks for another's debug file) is told EACCES; anything else
  *   that is not on the list ends the process, and the module that was being
- *   parsed is to blame.
+ *   parsed is to blame. No memory becomes code.
  * - Landlock, where the kernel has it, forbids the file system: no file can be
  *   read or removed, and none linked into a directory that it was not made in.
+ *
+ * Time: a job has so much CPU time (worker.c), and the engine's clock runs beside it.
  *
  * Memory: allocations and file mappings are limited apart, for a large program
  * with debug information is mapped whole, and that is no memory of its own.
@@ -27,6 +29,7 @@
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -100,9 +103,10 @@ static void forbid_files(void)
 	const struct landlock_ruleset_attr attr = {
 		.handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
 				     LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-				     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
-				     LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-				     LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM,
+				     LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
+				     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+				     LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+				     LANDLOCK_ACCESS_FS_MAKE_SYM,
 	};
 	int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 
@@ -114,20 +118,47 @@ static void forbid_files(void)
 
 /* What the scribe lives on. Memory, the given descriptors, time, and its end. */
 static const int allowed[] = {
-	SCMP_SYS(brk),		SCMP_SYS(clock_gettime),  SCMP_SYS(clock_nanosleep),
-	SCMP_SYS(close),	SCMP_SYS(exit),		  SCMP_SYS(exit_group),
-	SCMP_SYS(alarm),	SCMP_SYS(fchmod),	  SCMP_SYS(fcntl),
-	SCMP_SYS(fdatasync),	SCMP_SYS(fstat),	  SCMP_SYS(fsync),
-	SCMP_SYS(ftruncate),	SCMP_SYS(futex),	  SCMP_SYS(getpid),
-	SCMP_SYS(getrandom),	SCMP_SYS(gettid),	  SCMP_SYS(linkat),
-	SCMP_SYS(lseek),	SCMP_SYS(madvise),	  SCMP_SYS(mmap),
-	SCMP_SYS(mprotect),	SCMP_SYS(mremap),	  SCMP_SYS(munmap),
-	SCMP_SYS(newfstatat),	SCMP_SYS(poll),		  SCMP_SYS(ppoll),
-	SCMP_SYS(pread64),	SCMP_SYS(pwrite64),	  SCMP_SYS(read),
-	SCMP_SYS(readv),	SCMP_SYS(recvmsg),	  SCMP_SYS(restart_syscall),
-	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(sendmsg),	SCMP_SYS(setitimer),	  SCMP_SYS(tgkill),
-	SCMP_SYS(unlinkat),	SCMP_SYS(write),	  SCMP_SYS(writev),
+	SCMP_SYS(brk),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(close),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(alarm),
+	SCMP_SYS(fchmod),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(fstat),
+	SCMP_SYS(fsync),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(futex),
+	SCMP_SYS(getpid),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(getrusage),
+	SCMP_SYS(gettid),
+	SCMP_SYS(linkat),
+	SCMP_SYS(lseek),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(read),
+	SCMP_SYS(readv),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(setitimer),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(unlinkat),
+	SCMP_SYS(write),
+	SCMP_SYS(writev),
 };
 
 /* Asked for by libraries that can do without. */
@@ -142,12 +173,17 @@ static int add_rules(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp unnamed = SCMP_A2(SCMP_CMP_MASKED_EQ, O_TMPFILE, O_TMPFILE);
 	const struct scmp_arg_cmp named = SCMP_A2(SCMP_CMP_MASKED_EQ, O_TMPFILE & ~O_DIRECTORY, 0);
+	const struct scmp_arg_cmp data = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(allowed); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, data);
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, data);
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, unnamed);
 	if (r == 0)

@@ -3,12 +3,14 @@
  * program comes along soon. Parsed debug information may be several times as
  * large as what is asked of it and cannot be let go in parts, so beyond
  * SOURCE_MAX_HEAP everything is closed; the cache of answers (cache.h) stays.
+ * Pages of the files themselves are given back on the way.
  */
 #include "daemon/scribe/source.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 
 #define SOURCE_MAX_HEAP	  (256ULL << 20) /* bytes allocated */
 #define SOURCE_MAX_MAPPED (4ULL << 30)	 /* bytes of files mapped */
+#define SOURCE_MAX_FAULTS 1024		 /* until pages of files are given back */
 
 struct source {
 	UT_hash_handle hh;
@@ -39,6 +42,7 @@ struct source {
 struct source_table {
 	struct source *sources; /* by id */
 	uint64_t mapped_bytes;
+	long faults; /* when pages were last given back */
 };
 
 int source_table_new(struct source_table **ret_table)
@@ -164,6 +168,23 @@ bool source_is_lasting(const struct source *source)
 	return source->kind != SOURCE_PERF_MAP;
 }
 
+/* A file of debug information that is walked through becomes resident as a whole,
+ * though little of it is needed twice. A fault brings in up to 64 KiB around it, so
+ * the number of faults bounds what has come in. */
+static void limit_resident(struct source_table *table)
+{
+	struct source *source, *next;
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage) < 0 ||
+	    usage.ru_minflt + usage.ru_majflt - table->faults < SOURCE_MAX_FAULTS)
+		return;
+	table->faults = usage.ru_minflt + usage.ru_majflt;
+	HASH_ITER (hh, table->sources, source, next)
+		if (source->image)
+			image_release_pages(source->image);
+}
+
 int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
 		struct symbol *symbol, uint64_t *ret_vaddr)
 {
@@ -172,6 +193,7 @@ int source_name(struct source_table *table, struct source *source, uint64_t offs
 		source_open(table, source);
 	if (source->error < 0)
 		return source->error;
+	limit_resident(table);
 	if (source->kallsyms)
 		return kallsyms_find(source->kallsyms, offset, symbol);
 	if (source->perf_map)

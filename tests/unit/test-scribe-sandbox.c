@@ -86,6 +86,27 @@ static int trace_its_parent(void)
 	return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) == 0 ? 0 : errno;
 }
 
+static int make_code(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+			       MAP_FAILED
+		       ? errno
+		       : 0;
+}
+
+static int turn_data_into_code(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0 ? errno : 0;
+}
+
+/* Of the directory that it publishes in: a profile of before, say. */
+static int remove_a_file(void)
+{
+	return unlinkat(dir_fd, "present", 0) < 0 ? errno : 0;
+}
+
 static int use_memory(void)
 {
 	size_t bytes = 64 << 20;
@@ -160,12 +181,24 @@ static void test_links_nothing_from_elsewhere(void **state)
 	assert_int_not_equal(faccessat(dir_fd, "linked", F_OK, 0), 0);
 }
 
+static void test_removes_nothing(void **state)
+{
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 1) {
+		print_message("skip: this kernel has no Landlock\n");
+		skip();
+	}
+	assert_exits(attempt(remove_a_file), EACCES);
+	assert_int_equal(faccessat(dir_fd, "present", F_OK, 0), 0);
+}
+
 static void test_dies_of_what_it_has_no_need_for(void **state)
 {
 	assert_killed(attempt(make_a_socket));
 	assert_killed(attempt(execute_a_program));
 	assert_killed(attempt(start_a_process));
 	assert_killed(attempt(trace_its_parent));
+	assert_killed(attempt(make_code));
+	assert_killed(attempt(turn_data_into_code));
 }
 
 static void test_memory_is_limited(void **state)
@@ -220,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_opens_nothing),
 		cmocka_unit_test(test_publishes),
 		cmocka_unit_test(test_links_nothing_from_elsewhere),
+		cmocka_unit_test(test_removes_nothing),
 		cmocka_unit_test(test_dies_of_what_it_has_no_need_for),
 		cmocka_unit_test(test_memory_is_limited),
 	};
