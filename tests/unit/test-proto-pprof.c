@@ -133,6 +133,84 @@ static void test_bad_utf8_is_replaced(void **state)
 	pprof_free(p);
 }
 
+/* Lengths of one, two and three bytes, within one another; numbers of ten. */
+static void test_long_messages(void **state)
+{
+	enum { DEEPEST = 9000, LONGEST = 20000, COMMENTS = 300 };
+	static const size_t depths[] = {0, 1, 62, 63, 64, 127, 128, 8191, DEEPEST};
+	struct pprof *p = pprof_new(), *copy;
+	uint64_t *ids = calloc(DEEPEST, sizeof(*ids)), id;
+	char *name = calloc(1, LONGEST + 1);
+	struct pprof_line line = {.name = name, .line = INT64_MIN, .start_line = -1};
+	struct pprof_line *lines = calloc(200, sizeof(*lines));
+	const int64_t value = -1;
+	struct pprof_sample s;
+	struct pprof_location l;
+
+	memset(name, 'n', LONGEST);
+	for (size_t i = 0; i < 200; i++)
+		lines[i] = line;
+	assert_int_equal(pprof_add_sample_type(p, "samples", "count"), 0);
+	for (size_t i = 0; i < DEEPEST; i++)
+		ids[i] = add_location(p, 0, UINT64_MAX - i);
+	assert_int_equal(pprof_set_lines(p, DEEPEST, lines, 200), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
+		s = (struct pprof_sample){
+			.locations = ids, .n_locations = depths[i], .values = &value};
+		assert_int_equal(pprof_add_sample(p, &s), 0);
+	}
+	for (size_t i = 0; i < COMMENTS; i++)
+		assert_int_equal(pprof_add_comment(p, i % 2 ? "" : name), 0);
+	copy = reencode(p);
+	assert_int_equal(pprof_n_samples(copy), ARRAY_SIZE(depths));
+	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
+		pprof_sample(copy, i, &s);
+		assert_int_equal(s.n_locations, depths[i]);
+		assert_memory_equal(s.locations, ids, depths[i] * sizeof(*ids));
+		assert_int_equal(s.values[0], -1);
+	}
+	id = DEEPEST;
+	pprof_location(copy, id, &l);
+	assert_true(l.address == UINT64_MAX - DEEPEST + 1);
+	assert_int_equal(l.n_lines, 200);
+	pprof_location_line(copy, id, 199, &line);
+	assert_string_equal(line.name, name);
+	assert_true(line.line == INT64_MIN && line.start_line == -1);
+	assert_int_equal(pprof_n_comments(copy), COMMENTS);
+	assert_string_equal(pprof_comment(copy, 298), name);
+	assert_string_equal(pprof_comment(copy, 299), "");
+	pprof_free(copy);
+	pprof_free(p);
+	free(lines);
+	free(name);
+	free(ids);
+}
+
+static void test_line_functions(void **state)
+{
+	struct pprof *p = make_profile();
+	const struct pprof_line a = {
+		.name = "a", .system_name = "_a", .file = "a.c", .start_line = 3};
+	struct pprof_line_function lines[2] = {{0, 7}, {0, 8}};
+	struct pprof_line line;
+	uint32_t again;
+
+	assert_int_equal(pprof_set_line_functions(p, 1, lines, 2), -EINVAL);
+	assert_int_equal(pprof_add_function(p, &a, &lines[0].function), 0);
+	assert_int_equal(pprof_add_function(p, &a, &again), 0);
+	assert_int_equal(again, lines[0].function);
+	lines[1].function = UINT32_MAX;
+	assert_int_equal(pprof_set_line_functions(p, 1, lines, 2), -EINVAL);
+	lines[1].function = again;
+	assert_int_equal(pprof_set_line_functions(p, 1, lines, 2), 0);
+	pprof_location_line(p, 1, 1, &line);
+	assert_string_equal(line.name, "a");
+	assert_string_equal(line.file, "a.c");
+	assert_int_equal(line.start_line, 3);
+	assert_int_equal(line.line, 8);
+	pprof_free(p);
+}
+
 static void test_label_rules(void **state)
 {
 	struct pprof *p = make_profile();
@@ -230,6 +308,8 @@ int main(void)
 		cmocka_unit_test(test_symbolizing_a_decoded_profile),
 		cmocka_unit_test(test_wrong_ids_are_refused),
 		cmocka_unit_test(test_bad_utf8_is_replaced),
+		cmocka_unit_test(test_long_messages),
+		cmocka_unit_test(test_line_functions),
 		cmocka_unit_test(test_label_rules),
 		cmocka_unit_test(test_finding_a_sample_type),
 		cmocka_unit_test(test_go_accepts_many_samples),
