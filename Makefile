@@ -35,8 +35,9 @@ daemon_c := config engine engine_clients engine_cpu engine_memory engine_offcpu 
 	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/settle profile/window \
-	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/function scribe/image \
-	scribe/job scribe/kallsyms scribe/outbox scribe/perf_map scribe/range scribe/sandbox scribe/scribe \
+	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/file_key scribe/function \
+	scribe/image scribe/job scribe/kallsyms scribe/outbox scribe/perf_map scribe/quarantine \
+	scribe/range scribe/sandbox scribe/scribe \
 	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
 	store/store \
@@ -188,14 +189,15 @@ check-now: all unit fixtures $(BUILD)/gocheck
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
 
 #: bench    what profd costs a program and the machine; installs what is missing; 10 minutes
-#:          (BENCH="replace pairs programs start memory latency daemon cost unwind": only those;
+#:          (BENCH="replace pairs programs start memory latency daemon cost unwind scribe": only those;
 #:          BENCH=peers: other heap profilers on the same loop)
 BENCH ?=
 bench:
 	$(Q)tests/deps.sh install bench
 	$(Q)$(MAKE) --no-print-directory bench-now
 
-bench-now: all $(BUILD)/fixtures/split $(BUILD)/fixtures/stacks-shapes $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+bench-now: all $(BUILD)/fixtures/split $(BUILD)/fixtures/stacks-shapes $(BUILD)/bench/gowriter \
+	$(BUILD)/gocheck $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 	$(Q)BUILD=$(BUILD) tests/bench/run $(BENCH)
 
 # It walks stacks as the daemon does.
@@ -203,6 +205,16 @@ $(BUILD)/bench/unwind: tests/bench/unwind.c $(BUILD)/libdaemon.a $(BUILD)/libpro
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(filter %.a,$^) \
 		$(libs_daemon)
+
+$(BUILD)/bench/gowriter: tests/bench/gowriter/main.go
+	$(call say,GO,$@)
+	$(Q)GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(abspath $(BUILD))/go-cache \
+		go build -o $@ ./$(<D)
+
+# Those that measure a part of the daemon by itself.
+$(BUILD)/bench/scribe-%: tests/bench/scribe-%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ -o $@ $< $(filter %.a,$^) $(libs_daemon)
 
 $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,CC,$<)

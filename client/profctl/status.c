@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "client/profctl/args.h"
 #include "client/profctl/connect.h"
@@ -11,8 +12,9 @@
 static const char help[] =
 	"Usage: profctl status [--json]\n"
 	"\n"
-	"Shows how profd does: the event and rate it samples at, where its files are, and\n"
-	"every counter, those of losses included.\n"
+	"Shows how profd does: the event and rate it samples at, where its files are,\n"
+	"files that ended the symbolizer and are not read any more, and every counter,\n"
+	"those of losses included.\n"
 	"\n"
 	"  --json          one object, counters by name\n"
 	"  --socket PATH   profd's socket\n"
@@ -21,6 +23,8 @@ static const char help[] =
 
 /* name, value, what it counts */
 static const struct table_column columns[] = {{"", false}, {"", true}, {"", false}};
+
+#define TIME_BYTES 32
 
 static int show_counters(const Profd__State *state)
 {
@@ -36,6 +40,28 @@ static int show_counters(const Profd__State *state)
 	r = table_print(&table);
 	table_done(&table);
 	return r;
+}
+
+static void format_time(int64_t unix_ns, char *ret, size_t size)
+{
+	time_t seconds = (time_t)(unix_ns / (int64_t)NSEC_PER_SEC);
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm) || strftime(ret, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		snprintf(ret, size, "%lld", (long long)seconds);
+}
+
+static void show_quarantined(const Profd__State *state)
+{
+	for (size_t i = 0; i < state->n_quarantined; i++) {
+		const Profd__Quarantined *q = state->quarantined[i];
+		bool known = q->build_id[0] != '\0';
+		char when[TIME_BYTES];
+
+		format_time(q->unix_ns, when, sizeof(when));
+		output_line("quarantined: %s%s%s%s: %s at %s", q->path, known ? " (build-id " : "",
+			    q->build_id, known ? ")" : "", q->why, when);
+	}
 }
 
 static int show(const Profd__State *state)
@@ -54,6 +80,7 @@ static int show(const Profd__State *state)
 	else
 		output_line("cpu       off%s%s", note[0] != '\0' ? ": " : "", note);
 	output_line("profiles  %s", state->state_dir);
+	show_quarantined(state);
 	if (state->n_counters == 0)
 		return 0;
 	output_line("%s", "");
@@ -61,6 +88,23 @@ static int show(const Profd__State *state)
 	if (r < 0)
 		output_error("status: out of memory");
 	return r;
+}
+
+static json_t *quarantined_json(const Profd__State *state)
+{
+	json_t *list = json_array();
+	char when[TIME_BYTES];
+
+	for (size_t i = 0; list && i < state->n_quarantined; i++) {
+		const Profd__Quarantined *q = state->quarantined[i];
+
+		format_time(q->unix_ns, when, sizeof(when));
+		(void)json_array_append_new(
+			list, json_pack("{s:o, s:o, s:o, s:s}", "path", output_json_string(q->path),
+					"build_id", output_json_string(q->build_id), "why",
+					output_json_string(q->why), "time", when));
+	}
+	return list;
 }
 
 static json_t *state_json(const Profd__State *state)
@@ -71,13 +115,13 @@ static json_t *state_json(const Profd__State *state)
 		/* A name that is no UTF-8 is refused, and is no counter's. */
 		(void)json_object_set_new(counters, state->counters[i]->name,
 					  json_integer((json_int_t)state->counters[i]->value));
-	return json_pack("{s:o, s:I, s:f, s:o, s:o, s:I, s:o, s:o}", "version",
-			 output_json_string(state->version), "pid", (json_int_t)state->pid,
-			 "uptime_seconds", (double)state->uptime_ns / NSEC_PER_SEC, "event",
-			 output_json_string(state->event), "event_note",
-			 output_json_string(state->event_note), "frequency_hz",
-			 (json_int_t)state->frequency_hz, "state_dir",
-			 output_json_string(state->state_dir), "counters", counters);
+	return json_pack(
+		"{s:o, s:I, s:f, s:o, s:o, s:I, s:o, s:o, s:o}", "version",
+		output_json_string(state->version), "pid", (json_int_t)state->pid, "uptime_seconds",
+		(double)state->uptime_ns / NSEC_PER_SEC, "event", output_json_string(state->event),
+		"event_note", output_json_string(state->event_note), "frequency_hz",
+		(json_int_t)state->frequency_hz, "state_dir", output_json_string(state->state_dir),
+		"counters", counters, "quarantined", quarantined_json(state));
 }
 
 static int take_reply(const Profd__Reply *reply, void *userdata)

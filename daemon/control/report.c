@@ -7,8 +7,11 @@
 
 #include "daemon/control/losses.h"
 #include "daemon/heap/read.h"
+#include "daemon/scribe/quarantine.h"
 #include "profd/base.h"
 #include "proto/heap_table.h"
+
+#define REPORT_MAX_PATH 511 /* bytes of the path of a file in quarantine */
 
 /* What is odd about an attached client, if anything. */
 static void describe(const struct heap_client *client, const struct heap_header *h, char *ret,
@@ -161,6 +164,7 @@ static void count_offcpu(struct control_context *ctx, struct report_state *s)
 static void count_all(struct control_context *ctx, struct report_state *s)
 {
 	const struct control_counters *c = &ctx->counters;
+	struct scribe_stats scribe;
 
 	count_cpu(ctx, s);
 	count_offcpu(ctx, s);
@@ -190,13 +194,45 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	      "copies of the files' unwind information");
 	count(s, "modules_refused", module_table_refused(ctx->modules), "files beyond the limit");
 	count(s, "scribe_pending", scribe_pending(ctx->scribe), "profiles being symbolized");
-	count(s, "scribe_restarts", scribe_restarts(ctx->scribe), "scribes that died");
-	count(s, "scribe_quarantined", scribe_quarantined(ctx->scribe),
-	      "files that killed a scribe");
+	scribe_get_stats(ctx->scribe, &scribe);
+	count(s, "scribe_restarts", scribe.restarts, "scribes that died");
+	count(s, "scribe_quarantined", scribe.quarantined, "files that killed a scribe");
+	count(s, "scribe_locations", scribe.locations, "code addresses in profiles");
+	count(s, "scribe_locations_named", scribe.locations_named, "of these, with a name");
+	count(s, "scribe_locations_cached", scribe.locations_cached,
+	      "of these, known from an earlier profile");
 	count(s, "resident_bytes", resident_bytes(), "memory of the daemon");
 }
 
-void report_state(struct control_context *ctx, struct report_state *ret_s)
+/* The end of a long path says more than its beginning. All of it has to fit into
+ * one packet. */
+static char *short_path(const char *path)
+{
+	size_t n = strlen(path);
+
+	return (char *)path + (n > REPORT_MAX_PATH ? n - REPORT_MAX_PATH : 0);
+}
+
+static void add_quarantined(struct control_context *ctx, struct report_state *s)
+{
+	const struct quarantine *quarantine = scribe_quarantine(ctx->scribe);
+	const struct quarantined *q;
+	size_t n = 0;
+
+	for (; n < PROFD_MAX_QUARANTINED && (q = quarantine_get(quarantine, n)); n++) {
+		Profd__Quarantined *to = s->quarantined_pointers[n] = &s->quarantined[n];
+
+		profd__quarantined__init(to);
+		to->path = short_path(q->path);
+		to->build_id = (char *)q->build_id;
+		to->why = (char *)q->why;
+		to->unix_ns = q->unix_ns;
+	}
+	s->state.quarantined = s->quarantined_pointers;
+	s->state.n_quarantined = n;
+}
+
+void report_state(struct control_context *ctx, bool all, struct report_state *ret_s)
 {
 	Profd__State *t = &ret_s->state;
 
@@ -218,4 +254,6 @@ void report_state(struct control_context *ctx, struct report_state *ret_s)
 		t->frequency_hz = ctx->timers.hz;
 	}
 	count_all(ctx, ret_s);
+	if (all)
+		add_quarantined(ctx, ret_s);
 }

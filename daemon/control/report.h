@@ -5,9 +5,10 @@
 #pragma once
 
 #include "daemon/control/context.h"
+#include "profd/limits.h"
 #include "proto/control.pb-c.h"
 
-#define REPORT_COUNTERS_MAX 48
+#define REPORT_COUNTERS_MAX 64
 
 struct report_target {
 	Profd__Reply reply;
@@ -27,6 +28,9 @@ struct report_state {
 	Profd__State state;
 	Profd__Counter counters[REPORT_COUNTERS_MAX];
 	Profd__Counter *pointers[REPORT_COUNTERS_MAX];
+	Profd__Quarantined quarantined[PROFD_MAX_QUARANTINED];
+	Profd__Quarantined *quarantined_pointers[PROFD_MAX_QUARANTINED];
 };
 
-void report_state(struct control_context *ctx, struct report_state *ret_s);
+/* @all: for one who may know of other users' files. */
+void report_state(struct control_context *ctx, bool all, struct report_state *ret_s);

@@ -382,7 +382,7 @@ static void verb_status(struct peer *p)
 {
 	struct report_state state;
 
-	report_state(p->ctx, &state);
+	report_state(p->ctx, p->access.all, &state);
 	peer_reply(p, &state.reply, -1);
 	peer_done(p, 0, 0);
 }

@@ -8,6 +8,8 @@
 #include "daemon/scribe/outbox.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -17,18 +19,19 @@
 
 #include "profd/base.h"
 #include "profd/limits.h"
+#include "daemon/scribe/file_key.h"
 #include "proto/control.h"
 #include "proto/scribe.pb-c.h"
 
 #define OUTBOX_SPARE_FDS    64	  /* what a scribe needs besides modules */
-#define OUTBOX_MAX_MAPPINGS 16384 /* told of in one job: what a packet holds */
+#define OUTBOX_MAX_MAPPINGS 12288 /* told of in one job: what a packet holds, */
+#define OUTBOX_MAX_COMMENTS 16	  /* beside these */
 
 struct outbox_module {
 	UT_hash_handle hh;
 	uint32_t id;
 	uint32_t last_job; /* that needed it */
 	bool sent;
-	bool quarantined;
 	struct timespec changed; /* a perf-map, when it was sent */
 	uint64_t bytes;
 };
@@ -97,15 +100,11 @@ static struct outbox_module *get_state(struct outbox *outbox, uint32_t id)
 	return NULL;
 }
 
-void outbox_quarantine(struct outbox *outbox, uint32_t module)
+static const struct quarantined *find_quarantined(const struct outbox *outbox, uint32_t id)
 {
-	/* The scribe named it, and a scribe may say anything. */
-	struct outbox_module *state = find_state(outbox, module);
+	const struct module *module = module_by_id(outbox->modules, id);
 
-	if (!state || state->quarantined)
-		return;
-	state->quarantined = true;
-	outbox->quarantined++;
+	return module ? quarantine_find(outbox->quarantine, module) : NULL;
 }
 
 /* A perf-map grows, and may be another file by now: then it is sent anew. */
@@ -220,12 +219,15 @@ static int send_module(struct outbox *outbox, int socket, const struct module *m
 {
 	Profd__Scribe__Module said = PROFD__SCRIBE__MODULE__INIT;
 	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
+	struct file_key key;
 	int fd;
 
 	fd = find_file(outbox, module, &said.kind);
 	if (fd < 0)
 		return -ENOENT;
 	said.id = module->id;
+	file_key_of_module(module, &key);
+	said.key = (ProtobufCBinaryData){.data = key.bytes, .len = key.n};
 	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_MODULE;
 	message.module = &said;
 	return control_send(socket, &message.base, &fd, 1);
@@ -237,7 +239,7 @@ static int send_if_needed(struct outbox *outbox, int socket, const struct job *j
 	struct outbox_module *state = module ? get_state(outbox, id) : NULL;
 	int r;
 
-	if (!state || state->sent || state->quarantined)
+	if (!state || state->sent || quarantine_find(outbox->quarantine, module))
 		return 0;
 	r = make_room(outbox, socket, job->id);
 	if (r == 0)
@@ -249,10 +251,58 @@ static int send_if_needed(struct outbox *outbox, int socket, const struct job *j
 	return r == -EAGAIN || r == -EPIPE ? r : 0;
 }
 
+struct comments { /* of what has no names, and why */
+	char *lines[OUTBOX_MAX_COMMENTS + 1];
+	size_t n;
+};
+
+static void comments_done(struct comments *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		free(c->lines[i]);
+}
+
+__attribute__((format(printf, 2, 3))) static void add_comment(struct comments *c,
+							      const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&c->lines[c->n], format, args) >= 0)
+		c->n++;
+	va_end(args);
+}
+
+/* A file may have several mappings; they are neighbours. */
+static void make_comments(struct outbox *outbox, const struct job *job, struct comments *c)
+{
+	const struct quarantined *q, *last = NULL;
+	size_t more = 0;
+
+	if (job->bare)
+		add_comment(c, "not symbolized: the symbolizer died %u times over this profile",
+			    job->deaths);
+	for (size_t i = 0; i < job->n_modules; i++) {
+		q = find_quarantined(outbox, job->modules[i]);
+		if (!q || q == last)
+			continue;
+		last = q;
+		if (c->n == OUTBOX_MAX_COMMENTS)
+			more++;
+		else
+			add_comment(c, "not symbolized: %.256s%s%s%s: it %s", q->path,
+				    q->build_id[0] ? " (build-id " : "", q->build_id,
+				    q->build_id[0] ? ")" : "", q->why);
+	}
+	if (more > 0)
+		add_comment(c, "not symbolized: %zu more files that ended the symbolizer", more);
+}
+
 static int send_job(struct outbox *outbox, int socket, const struct job *job)
 {
 	Profd__Scribe__Job said = PROFD__SCRIBE__JOB__INIT;
 	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
+	_cleanup_(comments_done) struct comments comments = {};
 	_cleanup_free_ uint32_t *ids = NULL;
 	int fds[2] = {job->raw_fd, job->unnamed_fd >= 0 ? job->unnamed_fd : job->out_fd};
 	size_t n = min(job->n_modules, (size_t)OUTBOX_MAX_MAPPINGS);
@@ -263,7 +313,7 @@ static int send_job(struct outbox *outbox, int socket, const struct job *job)
 	for (size_t i = 0; i < n && !job->bare; i++) {
 		const struct outbox_module *state = find_state(outbox, job->modules[i]);
 
-		if (state && state->sent && !state->quarantined)
+		if (state && state->sent && !find_quarantined(outbox, state->id))
 			ids[i] = state->id;
 	}
 	said.id = job->id;
@@ -272,6 +322,9 @@ static int send_job(struct outbox *outbox, int socket, const struct job *job)
 	said.n_modules = n;
 	said.modules = ids;
 	said.mode = SCRIBE_FILE_MODE;
+	make_comments(outbox, job, &comments);
+	said.n_comments = comments.n;
+	said.comments = comments.lines;
 	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_JOB;
 	message.job = &said;
 	return control_send(socket, &message.base, fds, ARRAY_SIZE(fds));

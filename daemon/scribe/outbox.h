@@ -12,6 +12,7 @@
 #include "daemon/keeper/keeper.h"
 #include "daemon/proc/module.h"
 #include "daemon/scribe/job.h"
+#include "daemon/scribe/quarantine.h"
 
 struct outbox_module;
 
@@ -21,15 +22,14 @@ struct outbox {
 	int kallsyms_fd;	      /* -1: not opened */
 	struct outbox_module *states; /* by id, of modules that jobs needed */
 	size_t n_sent, max_sent;
-	size_t next; /* of the job's modules, the next to be looked at */
-	uint64_t quarantined;
+	size_t next;			     /* of the job's modules, the next to be looked at */
+	const struct quarantine *quarantine; /* whose files are not sent */
 };
 
 void outbox_init(struct outbox *outbox, struct module_table *modules, struct keeper *keeper);
 void outbox_done(struct outbox *outbox);
 
 void outbox_reset(struct outbox *outbox); /* a new scribe has seen nothing */
-void outbox_quarantine(struct outbox *outbox, uint32_t module);
 
 void outbox_begin(struct outbox *outbox, const struct job *job);
 

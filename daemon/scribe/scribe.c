@@ -8,8 +8,9 @@
  *	        SENDING, RUNNING   -> IDLE     a death: the job is still the first
  *
  * The scribe says which module it is about to parse, so its death has a cause
- * to point at; that module is never sent again. A new scribe knows nothing, so
- * everything that was sent counts as not sent.
+ * to point at; that file is in quarantine from then on (quarantine.h), by whatever
+ * module it comes. A new scribe knows nothing, so everything that was sent counts
+ * as not sent.
  *
  * Progress is made from the loop only, by scribe_step(); submitting and being
  * freed call nobody.
@@ -31,6 +32,7 @@
 #include "profd/limits.h"
 #include "daemon/scribe/job.h"
 #include "daemon/scribe/outbox.h"
+#include "daemon/scribe/quarantine.h"
 #include "daemon/scribe/spawn.h"
 #include "proto/control.h"
 #include "proto/scribe.pb-c.h"
@@ -54,6 +56,9 @@ struct scribe {
 	uint32_t last_id;
 	uint32_t reading; /* the module being parsed; 0: none */
 	struct outbox outbox;
+	struct quarantine *quarantine;
+	struct module_table *modules;
+	struct scribe_stats stats;
 	uint64_t starts;
 };
 
@@ -107,6 +112,19 @@ static bool is_accident(const struct job *job, int status)
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && job->unblamed == 0;
 }
 
+/* The scribe named it, and a scribe may say anything. */
+static void quarantine_suspect(struct scribe *s, uint32_t id, int status, bool hung)
+{
+	const struct module *module = module_by_id(s->modules, id);
+	struct timespec now;
+
+	if (!module)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	quarantine_add(s->quarantine, module, status, hung ? s->job_limit_ns : 0,
+		       (int64_t)now.tv_sec * (int64_t)NSEC_PER_SEC + now.tv_nsec);
+}
+
 /* The process has ended, or, if @hung, is to be ended here. */
 static void on_death(struct scribe *s, bool hung)
 {
@@ -122,7 +140,7 @@ static void on_death(struct scribe *s, bool hung)
 	if (!hung && is_accident(job, status))
 		suspect = 0;
 	if (suspect != 0)
-		outbox_quarantine(&s->outbox, suspect);
+		quarantine_suspect(s, suspect, status, hung);
 	if (job_count_death(job, suspect))
 		scribe_wake(s);
 	else
@@ -137,6 +155,7 @@ static void on_finished(struct scribe *s, const Profd__Scribe__Finished *finishe
 		.bytes = finished->bytes,
 		.locations = finished->locations,
 		.locations_named = finished->locations_named,
+		.locations_cached = finished->locations_cached,
 	};
 
 	s->reading = 0;
@@ -150,6 +169,9 @@ static void on_finished(struct scribe *s, const Profd__Scribe__Finished *finishe
 	if (result.error == 0 && job->unnamed_fd >= 0)
 		result.error = job_give_name(job);
 	result.name = !job->name ? "" : job->unnamed_fd >= 0 ? job->name : finished->name;
+	s->stats.locations += result.locations;
+	s->stats.locations_named += result.locations_named;
+	s->stats.locations_cached += result.locations_cached;
 	finish_job(s, job, &result);
 }
 
@@ -303,9 +325,11 @@ int scribe_new(sd_event *loop, struct module_table *modules, struct keeper *keep
 	s->loop = sd_event_ref(loop);
 	s->process = (struct spawned)SPAWNED_NONE;
 	s->job_limit_ns = PROFD_SCRIBE_JOB_SECONDS * NSEC_PER_SEC;
+	s->modules = modules;
 	outbox_init(&s->outbox, modules, keeper);
 	s->program = strdup(program);
-	r = s->program ? 0 : -ENOMEM;
+	r = s->program ? quarantine_new(&s->quarantine) : -ENOMEM;
+	s->outbox.quarantine = s->quarantine;
 	if (r >= 0)
 		r = sd_event_add_time(loop, &s->on_time, CLOCK_MONOTONIC, 0, 0, handle_time, s);
 	if (r >= 0)
@@ -339,6 +363,7 @@ void scribe_free(struct scribe *s)
 		job_free(job);
 	}
 	outbox_done(&s->outbox);
+	quarantine_free(s->quarantine);
 	sd_event_unref(s->loop);
 	free(s->program);
 	free(s);
@@ -386,9 +411,16 @@ uint64_t scribe_restarts(const struct scribe *s)
 	return s->starts > 0 ? s->starts - 1 : 0;
 }
 
-uint64_t scribe_quarantined(const struct scribe *s)
+void scribe_get_stats(const struct scribe *s, struct scribe_stats *ret_stats)
 {
-	return s->outbox.quarantined;
+	*ret_stats = s->stats;
+	ret_stats->restarts = scribe_restarts(s);
+	ret_stats->quarantined = quarantine_total(s->quarantine);
+}
+
+const struct quarantine *scribe_quarantine(const struct scribe *s)
+{
+	return s->quarantine;
 }
 
 pid_t scribe_pid(const struct scribe *s)

@@ -15,6 +15,7 @@
 #include "daemon/profile/freeze.h"
 
 struct keeper;
+struct quarantine;
 struct scribe;
 
 struct scribe_result {
@@ -23,6 +24,13 @@ struct scribe_result {
 			   * "" when there was none */
 	uint64_t bytes;
 	uint32_t locations, locations_named;
+	uint32_t locations_cached; /* whose answer was kept from an earlier job */
+};
+
+struct scribe_stats { /* of all jobs so far */
+	uint64_t locations, locations_named, locations_cached;
+	uint64_t restarts;
+	uint64_t quarantined; /* files that ended a scribe and are not read again */
 };
 
 typedef void (*scribe_done_t)(const struct scribe_result *result, void *userdata);
@@ -51,8 +59,9 @@ void scribe_keep_modules(const struct scribe *s);
 void scribe_tidy(struct scribe *s);
 
 size_t scribe_pending(const struct scribe *s);
+void scribe_get_stats(const struct scribe *s, struct scribe_stats *ret_stats);
 uint64_t scribe_restarts(const struct scribe *s);
-uint64_t scribe_quarantined(const struct scribe *s); /* modules that killed a scribe */
+const struct quarantine *scribe_quarantine(const struct scribe *s);
 
 /* The process at work; -1: none at the moment. */
 pid_t scribe_pid(const struct scribe *s);

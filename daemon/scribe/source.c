@@ -163,11 +163,6 @@ static void source_open(struct source_table *table, struct source *source)
 	}
 }
 
-bool source_is_lasting(const struct source *source)
-{
-	return source->kind != SOURCE_PERF_MAP;
-}
-
 /* A file of debug information that is walked through becomes resident as a whole,
  * though little of it is needed twice. A fault brings in up to 64 KiB around it, so
  * the number of faults bounds what has come in. */

@@ -34,8 +34,5 @@ struct source *source_find(struct source_table *table, uint32_t id); /* NULL: no
 int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
 		struct symbol *symbol, uint64_t *ret_vaddr);
 
-/* False: the program may give an address to other code, answers are not to be kept. */
-bool source_is_lasting(const struct source *source);
-
 /* Between jobs: closes what is open if too much memory is held. */
 void source_table_trim(struct source_table *table);

@@ -5,8 +5,8 @@
  * Location addresses are run-time ones, or made to look like them. What is
  * stable is address - start + offset of the mapping: the offset in the file, or
  * for the kernel the true address. That is what a module is asked for and what
- * answers are kept under. All addresses lie in the instruction that is meant: return addresses were
- * moved back into their call where they were collected.
+ * answers are kept under. All addresses lie in the instruction that is meant:
+ * return addresses were moved back into their call where they were collected.
  */
 #include "daemon/scribe/symbolize.h"
 
@@ -24,6 +24,7 @@ struct place { /* the mapping at hand */
 	char *file;   /* last part of its path; "": none */
 	bool is_file; /* false: a name for code that is in no file */
 	uint32_t module;
+	uint32_t cached_as;    /* the cache's number for the file; 0: not kept */
 	struct source *source; /* NULL: none */
 	bool announced;
 };
@@ -40,6 +41,7 @@ static int place_init(struct place *place, const struct pprof *p, const struct s
 		      uint64_t mapping)
 {
 	struct pprof_mapping m;
+	struct file_key key;
 	const char *slash;
 
 	pprof_mapping(p, mapping, &m);
@@ -55,6 +57,8 @@ static int place_init(struct place *place, const struct pprof *p, const struct s
 		place->module = how->modules[mapping - 1];
 	if (place->module != 0)
 		place->source = source_find(how->sources, place->module);
+	if (place->source && how->file_of(place->module, &key, how->userdata))
+		return cache_file(how->cache, key.bytes, key.n, &place->cached_as);
 	return 0;
 }
 
@@ -91,25 +95,12 @@ static int set_makeshift(struct pprof *p, uint64_t id, const struct place *place
 	return set_one_line(p, id, name);
 }
 
-/* A module that has no name for an address will have none next time. */
-static void keep_makeshift(const struct pprof *p, uint64_t id, const struct place *place,
-			   uint64_t offset, struct cache *cache)
-{
-	struct cache_answer answer = {.n = 1};
-	struct pprof_line line;
-
-	pprof_location_line(p, id, 0, &line);
-	answer.lines = &line;
-	cache_add(cache, place->module, offset, &answer);
-}
-
 /* Asks the module. */
 static int set_found(struct pprof *p, uint64_t id, struct place *place, uint64_t offset,
 		     const struct symbolize *how, bool *ret_named)
 {
 	_cleanup_(symbol_done) struct symbol symbol = {};
 	bool lines = now_mono_ns() < how->deadline_mono_ns;
-	struct cache_answer answer;
 	uint64_t vaddr;
 	int r;
 
@@ -117,17 +108,11 @@ static int set_found(struct pprof *p, uint64_t id, struct place *place, uint64_t
 		how->reading(place->module, how->userdata);
 	place->announced = true;
 	r = source_name(how->sources, place->source, offset, lines, &symbol, &vaddr);
-	if (r < 0) {
-		int error = r;
-
-		r = set_makeshift(p, id, place, vaddr);
-		if (r == 0 && error == -ENOENT && lines && source_is_lasting(place->source))
-			keep_makeshift(p, id, place, offset, how->cache);
-		return r;
-	}
-	answer = (struct cache_answer){.lines = symbol.lines, .n = symbol.n, .named = true};
-	if (lines && source_is_lasting(place->source))
-		cache_add(how->cache, place->module, offset, &answer);
+	/* A module that has no name for an address will have none next time. */
+	if (lines && place->cached_as && (r == 0 || r == -ENOENT))
+		cache_add(how->cache, place->cached_as, offset, symbol.lines, symbol.n, vaddr);
+	if (r < 0)
+		return set_makeshift(p, id, place, vaddr);
 	*ret_named = true;
 	return pprof_set_lines(p, id, symbol.lines, symbol.n);
 }
@@ -138,6 +123,7 @@ static int name_location(struct pprof *p, uint64_t id, struct place *place,
 	struct pprof_location location;
 	struct cache_answer answer;
 	uint64_t offset;
+	int r;
 
 	pprof_location(p, id, &location);
 	if (location.n_lines > 0) {
@@ -147,11 +133,15 @@ static int name_location(struct pprof *p, uint64_t id, struct place *place,
 	offset = place_offset(place, location.address);
 	if (!place->source)
 		return set_makeshift(p, id, place, offset);
-	if (cache_find(how->cache, place->module, offset, &answer)) {
-		*ret_named = answer.named;
-		return pprof_set_lines(p, id, answer.lines, answer.n);
-	}
-	return set_found(p, id, place, offset, how, ret_named);
+	if (!place->cached_as)
+		return set_found(p, id, place, offset, how, ret_named);
+	r = cache_answer(how->cache, place->cached_as, offset, id, &answer);
+	if (r == -ENOENT)
+		return set_found(p, id, place, offset, how, ret_named);
+	if (r < 0)
+		return r;
+	*ret_named = answer.named;
+	return answer.named ? 0 : set_makeshift(p, id, place, answer.vaddr);
 }
 
 static int name_mapping(struct pprof *p, uint64_t mapping, const uint64_t *ids, size_t n_ids,
@@ -217,11 +207,14 @@ int symbolize_profile(struct pprof *p, const struct symbolize *how,
 	struct symbolize_result result = {.locations = (uint32_t)pprof_n_locations(p)};
 	_cleanup_free_ uint64_t *ids = NULL;
 	_cleanup_free_ size_t *first = NULL;
+	struct cache_counts before, after;
 	int r;
 
 	r = sort_locations(p, &ids, &first);
 	if (r < 0)
 		return r;
+	cache_count(how->cache, &before);
+	cache_begin(how->cache, p);
 	/* Those without a mapping have no one to ask. */
 	for (size_t i = 0; i < first[1]; i++) {
 		r = name_homeless(p, ids[i], &result.named);
@@ -233,6 +226,8 @@ int symbolize_profile(struct pprof *p, const struct symbolize *how,
 		if (r < 0)
 			return r;
 	}
+	cache_count(how->cache, &after);
+	result.cached = (uint32_t)(after.hits - before.hits);
 	*ret_result = result;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "daemon/scribe/cache.h"
+#include "daemon/scribe/file_key.h"
 #include "daemon/scribe/source.h"
 #include "proto/pprof.h"
 
@@ -15,6 +16,9 @@ struct symbolize {
 	struct cache *cache;
 	const uint32_t *modules; /* of mapping i+1; 0: none to be read */
 	size_t n_modules;
+	/* What the file of a module is (file_key.h): its answers are kept under it. False:
+	 * they are not kept. */
+	bool (*file_of)(uint32_t module, struct file_key *ret_key, void *userdata);
 	uint64_t deadline_mono_ns; /* from then on names only, for lines take longer */
 	/* Called before a module is parsed. May be NULL. */
 	void (*reading)(uint32_t module, void *userdata);
@@ -23,6 +27,7 @@ struct symbolize {
 
 struct symbolize_result {
 	uint32_t locations, named;
+	uint32_t cached; /* answers that were there from an earlier job */
 };
 
 /*

@@ -42,9 +42,12 @@
 
 /* scribe */
 #define PROFD_SCRIBE_JOB_SECONDS 60 /* a job that takes longer is a hang */
+#define PROFD_SCRIBE_JOB_CPU_SECONDS 45 /* of CPU time, whatever else the machine does */
 #define PROFD_SCRIBE_MAX_MODULES 4096
 #define PROFD_MAX_PERF_MAP_LINES (1u << 20) /* what follows is not looked at */
 #define PROFD_MAX_PERF_MAP_NAME 1024	    /* bytes; what is longer is cut */
+#define PROFD_SCRIBE_CACHE_BYTES (16u << 20) /* of answers kept for the next snapshot */
+#define PROFD_MAX_QUARANTINED 64 /* files that are remembered to have ended a scribe */
 
 /* trim */
 #define PROFD_TRIM_DEADLINE_MS 1000

@@ -29,10 +29,10 @@
 #include "daemon/scribe/scribe.h"
 #include "proto/pprof.h"
 
-#define NAME "heap_shapes_1_20261121T031244.123Z.pb.gz"
+#define NAME	      "heap_shapes_1_20261121T031244.123Z.pb.gz"
 #define PROFILE_LIMIT (64u << 20)
-#define N_LOCATIONS 500
-#define LOAD_BIAS 0x555500000000ULL
+#define N_LOCATIONS   500
+#define LOAD_BIAS     0x555500000000ULL
 
 struct context {
 	char dir[64];
@@ -74,6 +74,16 @@ static struct module *add_module(struct context *c, const char *path, int fd)
 	return module;
 }
 
+/* One that is known by a build-id. */
+static struct module *add_module_by_id(struct context *c, const char *path, int fd, uint8_t id)
+{
+	struct module *module = add_module(c, path, fd);
+
+	module->build_id[0] = id;
+	module->build_id_bytes = MODULE_BUILD_ID_MAX;
+	return module;
+}
+
 static int set_up(void **state)
 {
 	struct context *c = calloc(1, sizeof(*c));
@@ -85,7 +95,7 @@ static int set_up(void **state)
 	assert_true(sd_event_new(&c->loop) >= 0);
 	assert_int_equal(module_table_new(&c->modules), 0);
 	assert_int_equal(scribe_new(c->loop, c->modules, NULL, "/proc/self/exe", &c->scribe), 0);
-	c->shapes = add_module(c, "/opt/shapes", open_shapes());
+	c->shapes = add_module_by_id(c, "/opt/shapes", open_shapes(), 1);
 	*state = c;
 	return 0;
 }

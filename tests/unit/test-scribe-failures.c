@@ -4,6 +4,26 @@
  */
 #include "scribe-harness.h"
 
+static uint64_t quarantined(const struct context *c)
+{
+	struct scribe_stats stats;
+
+	scribe_get_stats(c->scribe, &stats);
+	return stats.quarantined;
+}
+
+/* Of the last profile: the comments that begin so. */
+static unsigned count_comments(struct context *c, const char *prefix)
+{
+	struct pprof *p = read_profile(c->dir_fd, c->name);
+	unsigned n = 0;
+
+	for (size_t i = 0; i < pprof_n_comments(p); i++)
+		n += strncmp(pprof_comment(p, i), prefix, strlen(prefix)) == 0;
+	pprof_free(p);
+	return n;
+}
+
 static void check_makeshift(struct context *c, uint64_t mapping, const char *file)
 {
 	struct pprof *p = read_profile(c->dir_fd, c->name);
@@ -98,12 +118,12 @@ static void test_module_that_hangs_the_scribe(void **state)
 	struct context *c = *state;
 	struct module *modules[2] = {c->shapes};
 
-	modules[1] = add_module(c, "/opt/libendless.so", make_endless());
+	modules[1] = add_module_by_id(c, "/opt/libendless.so", make_endless(), 0xee);
 	scribe_set_job_limit(c->scribe, NSEC_PER_SEC);
 	run(c, modules, 2);
 	assert_int_equal(c->result.error, 0);
 	assert_int_equal(scribe_restarts(c->scribe), 1);
-	assert_int_equal(scribe_quarantined(c->scribe), 1);
+	assert_int_equal(quarantined(c), 1);
 	check_named(c, 1);
 	check_makeshift(c, 2, "libendless.so+0x");
 	assert_int_equal(count_files(c, true), 1);
@@ -112,6 +132,18 @@ static void test_module_that_hangs_the_scribe(void **state)
 	assert_int_equal(c->result.error, 0);
 	assert_int_equal(scribe_restarts(c->scribe), 1);
 	check_named(c, 1);
+	/* Nor when the same file is another module. */
+	modules[1] = add_module_by_id(c, "/srv/libother.so", make_endless(), 0xee);
+	run(c, modules, 2);
+	assert_int_equal(c->result.error, 0);
+	assert_int_equal(scribe_restarts(c->scribe), 1);
+	assert_int_equal(quarantined(c), 1);
+	assert_int_equal(count_comments(c, "not symbolized: /opt/libendless.so (build-id ee00"), 1);
+	/* Another one is. */
+	modules[1] = add_module_by_id(c, "/opt/libendless.so", open_shapes(), 0xef);
+	run(c, modules, 2);
+	check_named(c, 2);
+	assert_int_equal(count_comments(c, "not symbolized"), 0);
 }
 
 static void test_stopped_scribe(void **state)
@@ -123,7 +155,7 @@ static void test_stopped_scribe(void **state)
 	run(c, &c->shapes, 1);
 	assert_int_equal(c->result.error, 0);
 	assert_int_equal(scribe_restarts(c->scribe), 1);
-	assert_int_equal(scribe_quarantined(c->scribe), 0);
+	assert_int_equal(quarantined(c), 0);
 	check_named(c, 1);
 }
 
@@ -141,7 +173,7 @@ static void test_scribe_killed_while_idle(void **state)
 		assert_int_equal(scribe_restarts(c->scribe), i);
 		check_named(c, 1);
 	}
-	assert_int_equal(scribe_quarantined(c->scribe), 0);
+	assert_int_equal(quarantined(c), 0);
 }
 
 /* Killed at any moment of a job: one whole file at least, and no other. */
@@ -169,7 +201,7 @@ static void test_scribe_killed_while_working(void **state)
 	print_message("40 jobs, %u scribes killed, 40 profiles\n", restarts);
 	assert_true(restarts > 10);
 	/* Whoever is killed from outside is not the victim of a module. */
-	assert_int_equal(scribe_quarantined(c->scribe), 0);
+	assert_int_equal(quarantined(c), 0);
 }
 
 static void test_errors_are_reported(void **state)

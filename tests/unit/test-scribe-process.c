@@ -54,12 +54,37 @@ static void test_ten_snapshots(void **state)
 			 123 + i);
 		assert_string_equal(c->name, expected);
 		check_named(c, 1);
+		/* The second asks the file for nothing. */
+		assert_int_equal(c->result.locations_cached, i > 0 ? N_LOCATIONS : 0);
 		/* The cache tells names from makeshifts as well. */
 		if (i > 0)
 			assert_int_equal(c->result.locations_named, named);
 		named = c->result.locations_named;
 	}
 	assert_int_equal(count_files(c, false), 10);
+}
+
+/* A module that was let go and comes back has another number, and is the same file;
+ * another file at the same path is not. */
+static void test_answers_are_known_by_the_file(void **state)
+{
+	struct context *c = *state;
+	struct module *again = add_module_by_id(c, "/srv/shapes", open_shapes(), 1);
+	struct module *other = add_module_by_id(c, "/opt/shapes", open_shapes(), 2);
+	struct scribe_stats stats;
+
+	run(c, &c->shapes, 1);
+	assert_int_equal(c->result.locations_cached, 0);
+	run(c, &again, 1);
+	assert_int_equal(c->result.locations_cached, N_LOCATIONS);
+	check_named(c, 1);
+	run(c, &other, 1);
+	assert_int_equal(c->result.locations_cached, 0);
+	check_named(c, 1);
+	scribe_get_stats(c->scribe, &stats);
+	assert_int_equal(stats.locations, 3 * N_LOCATIONS);
+	assert_int_equal(stats.locations_cached, N_LOCATIONS);
+	assert_true(stats.locations_named > 2 * N_LOCATIONS);
 }
 
 /* More than the socket takes at once. */
@@ -227,6 +252,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_publishes_with_names, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_writes_to_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ten_snapshots, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_answers_are_known_by_the_file, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_many_modules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue_keeps_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_engine_names_where_the_scribe_may_not, set_up,

@@ -351,7 +351,8 @@ static void test_offsets_become_addresses(void **state)
 
 static void test_refuses_what_is_no_elf_file(void **state)
 {
-	static const char *const garbage[] = {"", "x", "\177ELF", "\177ELF\2\1\1garbage garbage garbage"};
+	static const char *const garbage[] = {"", "x", "\177ELF",
+					      "\177ELF\2\1\1garbage garbage garbage"};
 	struct image *image;
 	int pipes[2];
 
