@@ -76,6 +76,9 @@ parts()
 		program unshare util-linux
 		program ip iproute2
 		program wrk wrk
+		program go golang-go
+		file /usr/share/gocode/src/github.com/google/pprof golang-github-google-pprof-dev
+		program llvm-symbolizer llvm
 		END
 		;;
 	dev)
