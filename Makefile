@@ -188,9 +188,10 @@ check-now: all unit fixtures $(BUILD)/gocheck
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE="$(asan_flags)" replay
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
 
-#: bench    what profd costs a program and the machine; installs what is missing; 10 minutes
-#:          (BENCH="replace pairs programs start memory latency daemon cost unwind scribe": only those;
-#:          BENCH=peers: other heap profilers on the same loop)
+#: bench    what profd costs, and how right it is, as a table; installs what is missing
+#:          (BENCH="replace pairs programs start memory latency daemon cost unwind right
+#:          scribe": only those; BENCH=peers: other heap profilers on the same loop;
+#:          BENCH=slope: the daemon's memory, SECONDS_LONG=300)
 BENCH ?=
 bench:
 	$(Q)tests/deps.sh install bench
