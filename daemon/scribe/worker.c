@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -273,7 +274,9 @@ static int worker_job(struct worker *w, const Profd__Scribe__Job *job,
 	message.kind_case = PROFD__SCRIBE__FROM_SCRIBE__KIND_FINISHED;
 	message.finished = &finished;
 	r = worker_send(w, &message);
+	/* The answer is on its way; what it took is given back before the next. */
 	source_table_trim(w->sources);
+	malloc_trim(0);
 	return r;
 }
 
