@@ -25,9 +25,9 @@ profctl_c := args command connect deliver expand list main output private run ru
 	series signals snapshot status table top units
 daemon_c := config engine engine_clients engine_cpu engine_memory engine_offcpu engine_stack \
 	engine_timers main \
-	keeper/keeper keeper/open keeper/peek \
-	proc/allocator proc/elf proc/ending proc/identity proc/mapping proc/maps proc/memory \
-	proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
+	keeper/debug keeper/keeper keeper/open keeper/peek \
+	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping proc/maps \
+	proc/memory proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
 	proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
@@ -36,8 +36,8 @@ daemon_c := config engine engine_clients engine_cpu engine_memory engine_offcpu 
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/settle profile/window \
 	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/file_key scribe/function \
-	scribe/image scribe/job scribe/kallsyms scribe/outbox scribe/perf_map scribe/quarantine \
-	scribe/range scribe/sandbox scribe/scribe \
+	scribe/image scribe/job scribe/kallsyms scribe/outbox scribe/packed scribe/perf_map \
+	scribe/quarantine scribe/range scribe/sandbox scribe/scribe scribe/separate \
 	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
 	store/store \
@@ -54,7 +54,7 @@ profctl_src := $(profctl_c:%=client/profctl/%.c)
 daemon_src := $(daemon_c:%=daemon/%.c)
 
 libs_proto := -lprotobuf-c -lz
-libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -liberty -lseccomp -linih -lm
+libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -llzma -liberty -lseccomp -linih -lm
 libs_profctl := $(libs_proto) -ljansson
 
 gen_c := $(proto_gen:%=$(BUILD)/gen/proto/%.pb-c.c)

@@ -34,6 +34,8 @@ void config_done(struct config *c)
 	free(c->state_dir);
 	free(c->runtime_dir);
 	free(c->event);
+	for (unsigned i = 0; i < c->n_debug_dirs; i++)
+		free(c->debug_dirs[i]);
 	profd_closep(&c->ready_fd);
 }
 
@@ -46,6 +48,18 @@ static int set_string(char **to, const char *value)
 	free(*to);
 	*to = copy;
 	return 0;
+}
+
+/* One more each time. */
+static int add_debug_dir(struct config *c, const char *value)
+{
+	int r;
+
+	if (value[0] != '/' || c->n_debug_dirs == PROFD_MAX_DEBUG_DIRS)
+		return -EINVAL;
+	r = set_string(&c->debug_dirs[c->n_debug_dirs], value);
+	c->n_debug_dirs += r == 0;
+	return r;
 }
 
 static int set_number(uint64_t *to, const char *value, uint64_t most)
@@ -122,6 +136,9 @@ int config_set(struct config *c, const char *name, const char *value, const char
 		return set_duration(&c->rotate_ns, value);
 	if (strcmp(name, "keep-age") == 0)
 		return set_duration(&c->limits.max_age_ns, value);
+	*ret_form = "a directory from / on, 16 at most";
+	if (strcmp(name, "debug-dir") == 0)
+		return add_debug_dir(c, value);
 	*ret_form = "yes or no";
 	if (strcmp(name, "rotate-trim") == 0)
 		return set_bool(&c->rotate_trim, value);

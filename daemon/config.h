@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "daemon/store/store.h"
+#include "profd/limits.h"
 
 struct config {
 	char *state_dir, *runtime_dir;
@@ -19,6 +20,8 @@ struct config {
 	uint64_t rotate_ns;  /* 0: only on request */
 	bool rotate_trim;    /* trim before the rotation's heap dumps too */
 	struct store_limits limits;
+	char *debug_dirs[PROFD_MAX_DEBUG_DIRS]; /* in the order in which they were given */
+	unsigned n_debug_dirs;
 
 	/* command line only */
 	bool private; /* one command's own daemon */

@@ -141,13 +141,23 @@ static void raise_limits(void)
 	}
 }
 
+static int add_debug_dirs(struct engine *e)
+{
+	int r = 0;
+
+	/* Each is put before the others. */
+	for (unsigned i = e->config->n_debug_dirs; r == 0 && i > 0; i--)
+		r = keeper_add_debug_dir(e->ctx.keeper, e->config->debug_dirs[i - 1]);
+	return r;
+}
+
 static int make_rooms(struct engine *e)
 {
 	struct control_context *c = &e->ctx;
 	int r;
 
 	if ((r = sd_event_default(&c->loop)) < 0 || (r = keeper_new_local(&c->keeper)) < 0 ||
-	    (r = module_table_new(&c->modules)) < 0 ||
+	    (r = add_debug_dirs(e)) < 0 || (r = module_table_new(&c->modules)) < 0 ||
 	    (r = process_table_new(c->keeper, c->modules, &c->processes)) < 0 ||
 	    (r = heap_clients_new(c->keeper, &c->clients)) < 0 ||
 	    (r = allocators_new(&c->allocators)) < 0 ||

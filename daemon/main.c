@@ -30,6 +30,8 @@ static const char help[] =
 	"                       counter)\n"
 	"  --ring BYTES         of samples that each CPU may have waiting (default 2M)\n"
 	"  --rotate DURATION    write all profiles so often (default 60s; 0: on request only)\n"
+	"  --debug-dir DIR      look for debug files here first, then in /usr/lib/debug and\n"
+	"                       /usr/local/lib/debug (as often as needed)\n"
 	"  --foreground         does nothing: profd always stays in the foreground\n"
 	"  --version, --help\n"
 	"\n"
@@ -53,6 +55,7 @@ static const struct option options[] = {
 	{"event", required_argument, NULL, OPT_SETTING},
 	{"ring", required_argument, NULL, OPT_SETTING},
 	{"rotate", required_argument, NULL, OPT_SETTING},
+	{"debug-dir", required_argument, NULL, OPT_SETTING},
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
 	{"private", no_argument, NULL, OPT_PRIVATE},
 	{"ready-fd", required_argument, NULL, OPT_READY_FD},

@@ -204,3 +204,8 @@ int gzip_inflate(const uint8_t *bytes, size_t n, size_t limit_bytes, uint8_t **r
 	*ret_n = o.n;
 	return 0;
 }
+
+uint32_t gzip_crc32(uint32_t crc, const void *bytes, size_t n)
+{
+	return (uint32_t)crc32_z(crc, bytes, n);
+}

@@ -30,6 +30,7 @@ parts()
 		header elfutils/libdw.h libdw-dev
 		header libelf.h libelf-dev
 		header libiberty/demangle.h libiberty-dev
+		header lzma.h liblzma-dev
 		header seccomp.h libseccomp-dev
 		header ini.h libinih-dev
 		header jansson.h libjansson-dev

@@ -78,6 +78,7 @@ check_homes()
 	lives 'systemd/' 'daemon/'
 	lives 'elfutils/|libelf|gelf|dwarf\.h' 'daemon/scribe/'
 	lives 'libiberty|demangle\.h' 'daemon/scribe/'
+	lives 'lzma\.h' 'daemon/scribe/'
 	lives 'seccomp\.h' 'daemon/(scribe|keeper)/'
 	lives 'ini\.h' 'daemon/config\.c'
 	lives 'jansson\.h' 'client/(profctl|http|push)/'

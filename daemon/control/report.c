@@ -201,6 +201,9 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "scribe_locations_named", scribe.locations_named, "of these, with a name");
 	count(s, "scribe_locations_cached", scribe.locations_cached,
 	      "of these, known from an earlier profile");
+	count(s, "debug_files", scribe.debug_files, "separate debug files handed over");
+	count(s, "debug_files_refused", scribe.debug_refused,
+	      "debug files of another build, of another owner, or too large");
 	count(s, "resident_bytes", resident_bytes(), "memory of the daemon");
 }
 

@@ -58,6 +58,7 @@ static struct module *open_by_path(struct lookup *l, struct module *m)
 	if (m->opened || m->build_id_bytes == 0)
 		return m;
 	fd = keeper_open_mapped(l->keeper, l->pid, 0, 0, m->path);
+	m->attempt_pid = l->pid;
 	if (fd >= 0)
 		(void)module_adopt_fd(l->modules, m, fd, &m);
 	return m;
@@ -214,8 +215,7 @@ static int add_samples(struct heap_profile *p, const struct heap_copy *copy,
 		if (b->kind != kind)
 			continue;
 		s->frames = p->frames + n_frames;
-		s->n_frames = add_frames(p, n_frames, copy, b, found, jit,
-					 end_note(modules, b));
+		s->n_frames = add_frames(p, n_frames, copy, b, found, jit, end_note(modules, b));
 		n_frames += s->n_frames;
 		if (kind == HEAP_KIND_CPU)
 			set_cpu_values(b, s);

@@ -17,12 +17,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "daemon/keeper/keeper-state.h"
 #include "daemon/keeper/open.h"
 #include "profd/base.h"
-
-struct keeper {
-	int proc_fd;
-};
 
 static const char *const process_files[] = {
 	[KEEPER_MAPS] = "maps",	    [KEEPER_STAT] = "stat",
@@ -40,7 +37,7 @@ static const char *const machine_files[] = {
 
 int keeper_new_local(struct keeper **ret_keeper)
 {
-	_cleanup_free_ struct keeper *k = malloc(sizeof(*k));
+	_cleanup_free_ struct keeper *k = calloc(1, sizeof(*k));
 
 	if (!k)
 		return -ENOMEM;
@@ -56,6 +53,8 @@ void keeper_free(struct keeper *keeper)
 	if (!keeper)
 		return;
 	close(keeper->proc_fd);
+	for (unsigned i = 0; i < keeper->n_debug_dirs; i++)
+		free(keeper->debug_dirs[i]);
 	free(keeper);
 }
 
@@ -123,7 +122,7 @@ static int take_map_file(struct keeper *keeper, pid_t pid, uint64_t start, uint6
 	return fd < 0 ? -errno : fd;
 }
 
-static int take_root(struct keeper *keeper, pid_t pid)
+int keeper_take_root(struct keeper *keeper, pid_t pid)
 {
 	char root[64];
 	int fd;
@@ -136,7 +135,7 @@ static int take_root(struct keeper *keeper, pid_t pid)
 /* The path in the target's root; in ours when the target has gone. */
 static int take_path(struct keeper *keeper, pid_t pid, const char *path)
 {
-	_cleanup_close_ int root_fd = take_root(keeper, pid);
+	_cleanup_close_ int root_fd = keeper_take_root(keeper, pid);
 
 	if (root_fd == -ENOENT || root_fd == -ESRCH) {
 		root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -196,7 +195,7 @@ int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_
 
 	if (pid <= 0 || inner_pid <= 0)
 		return -EINVAL;
-	root_fd = take_root(keeper, pid);
+	root_fd = keeper_take_root(keeper, pid);
 	if (root_fd < 0)
 		return root_fd;
 	tmp_fd = open_below(root_fd, "/tmp");

@@ -11,6 +11,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <stdbool.h>
+#include <stddef.h>
+
 struct keeper;
 struct perf_event_attr;
 
@@ -68,6 +71,50 @@ int keeper_open_program(struct keeper *keeper, pid_t pid);
  * -EINVAL as above; -ENOENT: there is none. */
 int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_t uid,
 			 uint64_t max_bytes);
+/*
+ * Separate debug files. They are looked for below directories that belong to the
+ * administrator, /usr/lib/debug and /usr/local/lib/debug and those that were
+ * added, or next to the file that they belong to, and nowhere else.
+ */
+enum keeper_debug_place {
+	KEEPER_DEBUG_BY_ID,	    /* DIR/.build-id/xx/yyyy.debug */
+	KEEPER_DEBUG_PROGRAM_BY_ID, /* DIR/.build-id/xx/yyyy: the program itself */
+	KEEPER_DEBUG_DWZ,	    /* DIR/.dwz/NAME, or DIR/.dwz/X/NAME */
+	KEEPER_DEBUG_BELOW,	    /* DIR/where-the-file-is/NAME */
+	KEEPER_DEBUG_IN,	    /* DIR/NAME */
+	KEEPER_DEBUG_BESIDE,	    /* where-the-file-is/NAME */
+	KEEPER_DEBUG_BESIDE_HIDDEN, /* where-the-file-is/.debug/NAME */
+};
+
+struct keeper_debug {
+	enum keeper_debug_place place;
+	unsigned dir;	/* which DIR, from 0 */
+	bool in_target; /* DIR in @pid's root rather than in ours */
+	pid_t pid;	/* in whose root the file's path is */
+	uid_t owner;	/* of the file */
+	const uint8_t *build_id;
+	size_t build_id_bytes;
+	const char *path; /* of the file */
+	const char *name; /* what the file says that its debug file is called */
+};
+
+/* Looks below @path too, and there first. Returns 0, -EINVAL (not absolute),
+ * -ENOSPC or -ENOMEM. */
+int keeper_add_debug_dir(struct keeper *keeper, const char *path);
+
+/*
+ * Opens the debug file @wanted, read-only. The name and the file may be anybody's,
+ * so: a name is a plain file name, no symbolic link is followed below DIR or
+ * beside the file, and what is opened is a regular file of root's or of the owner of
+ * DIR, of the file's owner where DIR is the target's; root's beside a file only if
+ * everyone may read it.
+ * Whether it is the right one, the caller has to find out.
+ *
+ * -ERANGE: there is no such DIR; -ENOENT: no such file, or nothing to look for;
+ * anything else: refused, -ELOOP for a symbolic link, -EPERM for an owner, -EINVAL
+ * for a name or what is no regular file.
+ */
+int keeper_open_debug(struct keeper *keeper, const struct keeper_debug *wanted);
 
 /* As keeper_open_mapped for a heap table, which is also written to. */
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end);

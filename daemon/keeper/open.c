@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,15 +27,22 @@
 
 #include "profd/base.h"
 
-int open_below(int dir_fd, const char *path)
+static int take_path(int dir_fd, const char *path, uint64_t resolve)
 {
-	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = resolve};
 	long fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : (int)fd;
+}
+
+int open_below(int dir_fd, const char *path)
+{
+	return take_path(dir_fd, path, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+int open_strictly_below(int dir_fd, const char *path)
+{
+	return take_path(dir_fd, path, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
 /* A line of mountinfo: "ID PARENT MAJOR:MINOR ... - TYPE SOURCE OPTIONS". */
@@ -84,6 +92,54 @@ static bool is_served_by_user(pid_t pid, const struct statx *st)
 	if (!(st->stx_mask & STATX_MNT_ID))
 		return true;
 	return !mount_is_plain(pid, st->stx_mnt_id) && !mount_is_plain(getpid(), st->stx_mnt_id);
+}
+
+/* One step of a walk: @name in the directory @dir_fd. */
+static int take_step(int dir_fd, const char *name, size_t n)
+{
+	char copy[NAME_MAX + 1];
+
+	if (n > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (n == 2 && name[0] == '.' && name[1] == '.')
+		return -EINVAL;
+	memcpy(copy, name, n);
+	copy[n] = '\0';
+	return open_strictly_below(dir_fd, copy);
+}
+
+int open_carefully(pid_t pid, int root_fd, const char *path)
+{
+	_cleanup_close_ int fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
+	uint64_t mount_id = UINT64_MAX;
+	struct statx st;
+	int next;
+
+	if (fd < 0)
+		return -errno;
+	for (;;) {
+		size_t n;
+
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (n == 0)
+			return take_fd(&fd);
+		if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID,
+			  &st) < 0)
+			return -errno;
+		if (!S_ISDIR(st.stx_mode))
+			return -ENOTDIR;
+		/* The list of mounts is long, and most steps stay on one of them. */
+		if (st.stx_mnt_id != mount_id && is_served_by_user(pid, &st))
+			return -EINVAL;
+		mount_id = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : UINT64_MAX;
+		next = take_step(fd, path, n);
+		if (next < 0)
+			return next;
+		close(fd);
+		fd = next;
+		path += n;
+	}
 }
 
 int open_regular(pid_t pid, int path_fd, int flags)

@@ -10,6 +10,18 @@
  * and ".." stay inside @dir_fd, as if it were the root. A descriptor or -errno. */
 int open_below(int dir_fd, const char *path);
 
+/* The same for @path, which is relative and passes no symbolic link (-ELOOP) and
+ * no ".." that leaves @dir_fd (-EXDEV). */
+int open_strictly_below(int dir_fd, const char *path);
+
+/*
+ * The same for a path of @pid's, from its root @root_fd on, and without ever asking
+ * a process of user space on the way: each directory is looked at before anything is
+ * looked up in it, and one that is served by user space (FUSE) is refused with
+ * -EINVAL, as is a path with ".." in it.
+ */
+int open_carefully(pid_t pid, int root_fd, const char *path);
+
 /* Opens what the O_PATH descriptor @path_fd holds, with @flags. Refuses with
  * -EINVAL what is no regular file, and what a process of user space serves
  * (FUSE): opening that could take for ever. @pid's list of mounts says which

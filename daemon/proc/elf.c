@@ -128,7 +128,8 @@ static bool locate(const struct elf_reader *r, uint64_t vaddr, struct module_ran
 }
 
 /* Notes are padded to 4 bytes, in segments aligned to 8 to 8. */
-static bool scan_notes(const uint8_t *notes, size_t bytes, size_t align, struct elf_layout *layout)
+bool elf_find_build_id(const uint8_t *notes, size_t bytes, size_t align, uint8_t *ret_build_id,
+		       size_t *ret_bytes)
 {
 	size_t at = 0;
 
@@ -148,8 +149,8 @@ static bool scan_notes(const uint8_t *notes, size_t bytes, size_t align, struct 
 		if (note.n_type == NT_GNU_BUILD_ID && name_bytes == 4 &&
 		    memcmp(notes + name_at, "GNU", 4) == 0 && desc_bytes > 0 &&
 		    desc_bytes <= MODULE_BUILD_ID_MAX) {
-			memcpy(layout->build_id, notes + desc_at, desc_bytes);
-			layout->build_id_bytes = desc_bytes;
+			memcpy(ret_build_id, notes + desc_at, desc_bytes);
+			*ret_bytes = desc_bytes;
 			return true;
 		}
 		at = (desc_at + desc_bytes + align - 1) & ~(align - 1);
@@ -174,7 +175,8 @@ static int find_build_id(const struct elf_reader *r, struct elf_layout *layout)
 			return -ENOMEM;
 		if (elf_read_at(r->fd, p->p_offset, notes, p->p_filesz) < 0)
 			continue;
-		if (scan_notes(notes, p->p_filesz, p->p_align == 8 ? 8 : 4, layout))
+		if (elf_find_build_id(notes, p->p_filesz, p->p_align == 8 ? 8 : 4, layout->build_id,
+				      &layout->build_id_bytes))
 			break;
 	}
 	return 0;

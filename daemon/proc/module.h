@@ -77,6 +77,9 @@ struct module {
 	unsigned n_segments;
 	struct module_segment segments[MODULE_SEGMENT_MAX];
 
+	bool only_debug; /* its file is a debug file alone, whose code was mapped from */
+	uint64_t vaddr_minus_offset; /* so far below its addresses */
+
 	unsigned n_places; /* first seen; for profiles of more than one process */
 	struct module_place places[MODULE_SEGMENT_MAX];
 

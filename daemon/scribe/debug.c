@@ -50,7 +50,7 @@ struct debug_unit {
 };
 
 struct debug {
-	Dwarf *dwarf;
+	Dwarf *dwarf, *alt;
 	const struct symtab *symtab;
 	uint64_t text_low;
 	struct debug_unit *units;
@@ -98,11 +98,13 @@ static int add_unit(struct debug *debug, const Dwarf_Die *root)
 	return 0;
 }
 
-/* A skeleton's entries are in another file. */
-static bool is_complete(uint8_t type, Dwarf_Die *root)
+/* A skeleton's functions are in another file, but its lines are here. */
+static bool has_code(uint8_t type, Dwarf_Die *root)
 {
-	return type == DW_UT_compile && dwarf_tag(root) == DW_TAG_compile_unit &&
-	       !dwarf_hasattr(root, DW_AT_GNU_dwo_name) && !dwarf_hasattr(root, DW_AT_dwo_name);
+	int tag = dwarf_tag(root);
+
+	return (type == DW_UT_compile || type == DW_UT_skeleton) &&
+	       (tag == DW_TAG_compile_unit || tag == DW_TAG_skeleton_unit);
 }
 
 static int read_units(struct debug *debug)
@@ -115,7 +117,7 @@ static int read_units(struct debug *debug)
 
 	while (debug->n_units < DEBUG_MAX_UNITS &&
 	       dwarf_get_units(debug->dwarf, unit, &unit, &version, &type, &root, NULL) == 0) {
-		if (!is_complete(type, &root))
+		if (!has_code(type, &root))
 			continue;
 		r = add_unit(debug, &root);
 		if (r < 0)
@@ -147,21 +149,37 @@ static bool has_section(Elf *elf, const char *name)
 	return false;
 }
 
-int debug_new(Elf *elf, const struct symtab *symtab, uint64_t text_low, struct debug **ret_debug)
+static int open_dwarf(struct debug *debug, Elf *elf, Elf *alt)
+{
+	debug->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	if (!debug->dwarf)
+		return -ENOENT;
+	if (!alt)
+		return 0;
+	debug->alt = dwarf_begin_elf(alt, DWARF_C_READ, NULL);
+	if (!debug->alt)
+		return -ENOENT;
+	dwarf_setalt(debug->dwarf, debug->alt);
+	return 0;
+}
+
+int debug_new(Elf *elf, Elf *alt, const struct symtab *symtab, uint64_t text_low,
+	      struct debug **ret_debug)
 {
 	struct debug *debug;
 	int r;
 
 	/* libdw would open the path in that section by itself. */
-	if (has_section(elf, ".gnu_debugaltlink"))
+	if (!alt && has_section(elf, ".gnu_debugaltlink"))
 		return -ENOENT;
 	debug = calloc(1, sizeof(*debug));
 	if (!debug)
 		return -ENOMEM;
 	debug->symtab = symtab;
 	debug->text_low = max(text_low, (uint64_t)1);
-	debug->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
-	r = debug->dwarf ? read_units(debug) : -ENOENT;
+	r = open_dwarf(debug, elf, alt);
+	if (r == 0)
+		r = read_units(debug);
 	if (r == 0 && debug->unit_ranges.n == 0)
 		r = -ENOENT;
 	if (r < 0) {
@@ -192,6 +210,7 @@ void debug_free(struct debug *debug)
 	free(debug->units);
 	range_table_done(&debug->unit_ranges);
 	dwarf_end(debug->dwarf);
+	dwarf_end(debug->alt);
 	free(debug);
 }
 

@@ -1,9 +1,9 @@
 /*
  * DWARF of one ELF file: functions, inlines, files and lines at an address.
  *
- * Reads what the file itself holds. Debug information that lives elsewhere
- * (separate debug files, split units, a dwz supplement) is never looked for: it
- * would mean opening a path that the file chose.
+ * Reads what the given files hold. What lives elsewhere (split units, a dwz supplement
+ * that was not handed over) is never looked for: it would mean opening a path that
+ * the file chose. Of a split unit there are lines, and the symbol table's names.
  */
 #pragma once
 
@@ -16,9 +16,11 @@
 
 struct debug;
 
-/* @elf and @symtab must outlive it. @text_low: the lowest address of code.
- * Returns 0; -ENOENT: the file has no DWARF that can be used; -ENOMEM. */
-int debug_new(Elf *elf, const struct symtab *symtab, uint64_t text_low, struct debug **ret_debug);
+/* @elf, @alt and @symtab must outlive it. @alt: what dwz moved out of @elf; NULL:
+ * none. @text_low: the lowest address of code. Returns 0; -ENOENT: the file has no DWARF that can
+ * be used; -ENOMEM. */
+int debug_new(Elf *elf, Elf *alt, const struct symtab *symtab, uint64_t text_low,
+	      struct debug **ret_debug);
 void debug_free(struct debug *debug);
 
 /* Adds to @symbol what is known about @vaddr. Returns 0; -ENOENT: nothing, and

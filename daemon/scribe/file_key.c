@@ -13,6 +13,7 @@
 enum key_kind { KEY_BUILD_ID = 'b', KEY_INODE = 'i', KEY_KERNEL = 'k', KEY_MODULE = 'm' };
 
 #define CONTENTS_BYTES 16 /* of size and time */
+#define PART_BYTES     32 /* and of device and inode */
 
 static void start(struct file_key *key, enum key_kind kind)
 {
@@ -61,6 +62,13 @@ void file_key_of_module(const struct module *module, struct file_key *ret_key)
 	*ret_key = key;
 }
 
+static void add_contents(struct file_key *key, const struct stat *st)
+{
+	add_number(key, (uint64_t)st->st_size);
+	add_number(key,
+		   (uint64_t)st->st_ctim.tv_sec * NSEC_PER_SEC + (uint64_t)st->st_ctim.tv_nsec);
+}
+
 void file_key_of_contents(const uint8_t *bytes, size_t n, int fd, struct file_key *ret_key)
 {
 	struct file_key key = {};
@@ -73,10 +81,33 @@ void file_key_of_contents(const uint8_t *bytes, size_t n, int fd, struct file_ke
 		if (fstat(fd, &st) < 0 || key.n + CONTENTS_BYTES > FILE_KEY_MAX) {
 			key.n = 0;
 		} else {
-			add_number(&key, (uint64_t)st.st_size);
-			add_number(&key, (uint64_t)st.st_ctim.tv_sec * NSEC_PER_SEC +
-						 (uint64_t)st.st_ctim.tv_nsec);
+			add_contents(&key, &st);
 		}
 	}
 	*ret_key = key;
+}
+
+void file_key_add_part(struct file_key *key, int fd)
+{
+	struct stat st;
+
+	if (key->n == 0 || fd < 0)
+		return;
+	if (fstat(fd, &st) < 0 || key->n + PART_BYTES > sizeof(key->bytes)) {
+		key->n = 0;
+		return;
+	}
+	add_number(key, st.st_dev);
+	add_number(key, st.st_ino);
+	add_contents(key, &st);
+}
+
+void file_key_add_only_debug(struct file_key *key, uint64_t vaddr_minus_offset)
+{
+	if (key->n == 0)
+		return;
+	if (key->n + sizeof(vaddr_minus_offset) > sizeof(key->bytes))
+		key->n = 0;
+	else
+		add_number(key, vaddr_minus_offset);
 }

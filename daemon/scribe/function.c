@@ -82,22 +82,26 @@ static const char *read_linkage_name(Dwarf_Die *die)
 	return name && name[0] != '\0' ? name : NULL;
 }
 
+static bool is_mangled(const char *name)
+{
+	return strncmp(name, "_Z", 2) == 0 || strncmp(name, "_R", 2) == 0;
+}
+
 const char *function_name(Dwarf_Die *die, const struct symtab *symtab)
 {
-	const struct symtab_entry *entry;
-	const char *name = read_linkage_name(die);
+	const struct symtab_entry *entry = NULL;
+	const char *linkage = read_linkage_name(die), *name;
 	Dwarf_Addr start;
 
-	if (name)
-		return name;
-	if (dwarf_tag(die) == DW_TAG_subprogram && dwarf_entrypc(die, &start) == 0) {
+	if (linkage && is_mangled(linkage))
+		return linkage;
+	if (dwarf_tag(die) == DW_TAG_subprogram && dwarf_entrypc(die, &start) == 0)
 		entry = symtab_find_start(symtab, start);
-		if (entry &&
-		    (strncmp(entry->name, "_Z", 2) == 0 || strncmp(entry->name, "_R", 2) == 0))
-			return entry->name;
-	}
+	/* An alias in C (__GI___libc_malloc), of which the table knows the best (malloc). */
+	if (entry && (linkage || is_mangled(entry->name)))
+		return entry->name;
 	name = dwarf_diename(die);
-	return name && name[0] != '\0' ? name : NULL;
+	return name && name[0] != '\0' ? name : linkage;
 }
 
 int64_t function_start_line(Dwarf_Die *die, const char *file)

@@ -17,7 +17,8 @@
 size_t function_chain(Dwarf_Die *function, uint64_t vaddr, Dwarf_Die chain[SYMBOL_MAX_LINES]);
 
 /*
- * The name as the linker knows it, else as the source has it. NULL: none.
+ * The name as the linker knows it, else as the source has it. NULL: none. What is not
+ * mangled is an alias of C's, and of those the one that a person would use is taken.
  * Compilers leave the linkage name of a function that is private to its unit to
  * the symbol table. For C the source's name is the better one: there the symbol
  * differs by suffixes of the optimizer's.

@@ -3,9 +3,13 @@
  * for what that does not cover: functions of assembly, of units built without
  * -g, of stripped files.
  *
- * Both are read when first needed. The file is mapped, not read: if its owner
- * cuts it short meanwhile, the process dies of SIGBUS, which is what it is
- * there for.
+ * A program may come in parts: the file that was mapped, its separate debug file,
+ * what dwz moved out of that, and a small ELF file packed into .gnu_debugdata. All
+ * have the same addresses. Debug information is in the first of them that has any;
+ * the symbol table is put together from all.
+ *
+ * All is read when first needed. Files are mapped, not read: if its owner cuts one
+ * short meanwhile, the process dies of SIGBUS, which is what it is there for.
  */
 #include "daemon/scribe/image.h"
 
@@ -13,12 +17,16 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <gelf.h>
 
 #include "profd/base.h"
 #include "daemon/scribe/debug.h"
+#include "daemon/scribe/packed.h"
 #include "daemon/scribe/symtab.h"
+#include "profd/limits.h"
+#include "proto/gzip.h"
 
 #define IMAGE_MAX_SEGMENTS 64
 
@@ -29,6 +37,10 @@ struct image_segment {
 
 struct image {
 	Elf *elf;
+	struct image_debug parts;
+	Elf *debug_elf, *alt_elf;      /* NULL: none */
+	struct packed_debugdata *data; /* NULL: none */
+	unsigned refused;
 	struct image_segment segments[IMAGE_MAX_SEGMENTS];
 	size_t n_segments;
 	uint64_t text_low;
@@ -63,29 +75,52 @@ static int read_segments(struct image *image)
 	return image->n_segments > 0 ? 0 : -EBADMSG;
 }
 
+/* Reading from anything but a regular file may never end. NULL: no ELF file. */
+static Elf *open_elf(int fd)
+{
+	struct stat st;
+	Elf *elf;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	elf_version(EV_CURRENT);
+	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	if (elf && elf_kind(elf) != ELF_K_ELF) {
+		elf_end(elf);
+		return NULL;
+	}
+	return elf;
+}
+
 int image_open(int fd, struct image **ret_image)
 {
 	_cleanup_free_ struct image *image = NULL;
-	struct stat st;
 	int r;
 
-	/* Reading from anything else may never end. */
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return -EBADMSG;
-	elf_version(EV_CURRENT);
 	image = calloc(1, sizeof(*image));
 	if (!image)
 		return -ENOMEM;
-	image->elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	image->parts = (struct image_debug)IMAGE_DEBUG_NONE;
+	image->elf = open_elf(fd);
 	if (!image->elf)
 		return -EBADMSG;
-	r = elf_kind(image->elf) == ELF_K_ELF ? read_segments(image) : -EBADMSG;
+	r = read_segments(image);
 	if (r < 0) {
 		elf_end(image->elf);
 		return r;
 	}
 	*ret_image = take_ptr(image);
 	return 0;
+}
+
+void image_set_debug(struct image *image, const struct image_debug *debug)
+{
+	image->parts = *debug;
+}
+
+unsigned image_refused(const struct image *image)
+{
+	return image->refused;
 }
 
 void image_close(struct image *image)
@@ -95,23 +130,119 @@ void image_close(struct image *image)
 	debug_free(image->debug);
 	symtab_free(image->symtab);
 	elf_end(image->elf);
+	elf_end(image->debug_elf);
+	elf_end(image->alt_elf);
+	packed_debugdata_free(image->data);
 	free(image);
 }
 
-void image_release_pages(struct image *image)
+/* Mapped read-only: no page holds anything of ours. */
+static void release_pages(Elf *elf)
 {
 	size_t bytes;
-	char *file = elf_rawfile(image->elf, &bytes);
+	char *file = elf ? elf_rawfile(elf, &bytes) : NULL;
 
-	/* Mapped read-only: no page holds anything of ours. */
 	if (file)
 		madvise(file, bytes, MADV_DONTNEED);
+}
+
+/* But not of image->data, which is memory and would be zeros then. */
+void image_release_pages(struct image *image)
+{
+	release_pages(image->elf);
+	release_pages(image->debug_elf);
+	release_pages(image->alt_elf);
+}
+
+static bool has_crc(int fd, uint32_t wanted)
+{
+	uint8_t bytes[1 << 16];
+	uint32_t crc = 0;
+	uint64_t at = 0;
+	ssize_t n;
+
+	do {
+		n = pread(fd, bytes, sizeof(bytes), (off_t)at);
+		if (n < 0 && errno != EINTR)
+			return false;
+		if (n > 0) {
+			crc = gzip_crc32(crc, bytes, (size_t)n);
+			at += (uint64_t)n;
+		}
+	} while (n != 0 && at <= PROFD_MAX_CRC_BYTES);
+	return n == 0 && crc == wanted;
+}
+
+/* A part of the program in a file of its own. */
+static Elf *open_part(struct image *image, int fd)
+{
+	Elf *elf;
+
+	if (fd < 0)
+		return NULL;
+	elf = open_elf(fd);
+	if (elf && !packed_fits(elf)) {
+		elf_end(elf);
+		elf = NULL;
+	}
+	if (!elf)
+		image->refused++;
+	return elf;
+}
+
+static void open_parts(struct image *image)
+{
+	const struct image_debug *parts = &image->parts;
+	int r;
+
+	if (parts->debug_fd >= 0 && parts->check_crc && !has_crc(parts->debug_fd, parts->crc))
+		image->refused++;
+	else
+		image->debug_elf = open_part(image, parts->debug_fd);
+	image->alt_elf = open_part(image, parts->alt_fd);
+	r = packed_open_debugdata(image->elf, &image->data);
+	if (r < 0 && r != -ENOENT)
+		image->refused++;
+}
+
+static int read_symtab(struct image *image)
+{
+	Elf *elfs[SYMTAB_MAX_PARTS];
+	size_t n = 0;
+
+	open_parts(image);
+	elfs[n++] = image->elf;
+	if (image->debug_elf)
+		elfs[n++] = image->debug_elf;
+	if (image->data)
+		elfs[n++] = packed_debugdata_elf(image->data);
+	return symtab_new(elfs, n, &image->symtab);
+}
+
+/* Without it there are names all the same. */
+static void read_debug(struct image *image)
+{
+	int r = -ENOENT;
+
+	image->debug_tried = true;
+	if (packed_fits(image->elf))
+		r = debug_new(image->elf, image->alt_elf, image->symtab, image->text_low,
+			      &image->debug);
+	else
+		image->refused++;
+	if (r < 0 && image->debug_elf)
+		debug_new(image->debug_elf, image->alt_elf, image->symtab, image->text_low,
+			  &image->debug);
 }
 
 /* Segments may share a page of the file, never a byte of code; still, code is
  * what is asked for, so executable segments go first. */
 bool image_offset_to_vaddr(const struct image *image, uint64_t offset, uint64_t *ret_vaddr)
 {
+	if (image->parts.only) {
+		*ret_vaddr = offset + image->parts.vaddr_minus_offset;
+		return true;
+	}
 	for (int executable = 1; executable >= 0; executable--) {
 		for (size_t i = 0; i < image->n_segments; i++) {
 			const struct image_segment *s = &image->segments[i];
@@ -132,15 +263,12 @@ int image_find(struct image *image, uint64_t vaddr, bool lines, struct symbol *s
 	int r;
 
 	if (!image->symtab) {
-		r = symtab_new(image->elf, &image->symtab);
+		r = read_symtab(image);
 		if (r < 0)
 			return r;
 	}
-	if (lines && !image->debug_tried) {
-		image->debug_tried = true;
-		/* Without it there are names all the same. */
-		debug_new(image->elf, image->symtab, image->text_low, &image->debug);
-	}
+	if (lines && !image->debug_tried)
+		read_debug(image);
 	if (lines && image->debug && debug_find(image->debug, vaddr, symbol) == 0)
 		return 0;
 	entry = symtab_find(image->symtab, vaddr);

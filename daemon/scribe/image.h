@@ -11,12 +11,34 @@
 
 struct image;
 
+struct image_debug {  /* what else there is of the file */
+	int debug_fd; /* its debug file; -1: none */
+	int alt_fd;   /* what dwz moved out of either; -1: none */
+	bool check_crc;
+	uint32_t crc; /* that the debug file has to have, if @check_crc */
+	bool only;    /* the file itself is a debug file, without the program's headers */
+	uint64_t vaddr_minus_offset; /* what they said, if @only */
+};
+
+#define IMAGE_DEBUG_NONE                                                                           \
+	{                                                                                          \
+		.debug_fd = -1, .alt_fd = -1                                                       \
+	}
+
 /* @fd stays the caller's and must stay open as long as the image. Returns 0;
  * -EBADMSG: no ELF file; -ENOMEM. */
 int image_open(int fd, struct image **ret_image);
 void image_close(struct image *image);
 
-/* Gives back the pages of the file that were read so far; what is needed again
+/* Before anything is asked. The descriptors stay the caller's and must stay open as
+ * long as the image. */
+void image_set_debug(struct image *image, const struct image_debug *debug);
+
+/* Of the files that belong to it: how many were not read, for being another's, no ELF
+ * files, or larger than they may be; so far. */
+unsigned image_refused(const struct image *image);
+
+/* Gives back the pages of its files that were read so far; what is needed again
  * comes back by itself. */
 void image_release_pages(struct image *image);
 

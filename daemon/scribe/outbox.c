@@ -23,6 +23,7 @@
 #include "proto/control.h"
 #include "proto/scribe.pb-c.h"
 
+#define OUTBOX_MODULE_FDS   3	  /* a module, its debug file, dwz's */
 #define OUTBOX_SPARE_FDS    64	  /* what a scribe needs besides modules */
 #define OUTBOX_MAX_MAPPINGS 12288 /* told of in one job: what a packet holds, */
 #define OUTBOX_MAX_COMMENTS 16	  /* beside these */
@@ -30,8 +31,8 @@
 struct outbox_module {
 	UT_hash_handle hh;
 	uint32_t id;
-	uint32_t last_job; /* that needed it */
-	bool sent;
+	uint32_t last_job;	 /* that needed it */
+	uint8_t sent;		 /* descriptors that the scribe holds of it */
 	struct timespec changed; /* a perf-map, when it was sent */
 	uint64_t bytes;
 };
@@ -69,7 +70,7 @@ void outbox_done(struct outbox *outbox)
 void outbox_reset(struct outbox *outbox)
 {
 	for (struct outbox_module *state = outbox->states; state; state = state->hh.next)
-		state->sent = false;
+		state->sent = 0;
 	outbox->n_sent = 0;
 }
 
@@ -120,11 +121,17 @@ static void refresh_perf_map(struct outbox *outbox, struct module *module,
 	if (state->sent &&
 	    ((uint64_t)st.st_size != state->bytes || st.st_mtim.tv_sec != state->changed.tv_sec ||
 	     st.st_mtim.tv_nsec != state->changed.tv_nsec)) {
-		state->sent = false;
-		outbox->n_sent--;
+		outbox->n_sent -= state->sent;
+		state->sent = 0;
 	}
 	state->bytes = (uint64_t)st.st_size;
 	state->changed = st.st_mtim;
+}
+
+void outbox_count_refused(struct outbox *outbox, uint64_t n)
+{
+	/* A scribe may say anything. */
+	outbox->separate.refused += min(n, (uint64_t)OUTBOX_MAX_MAPPINGS);
 }
 
 void outbox_begin(struct outbox *outbox, const struct job *job)
@@ -182,8 +189,8 @@ static int send_forget(struct outbox *outbox, int socket, struct outbox_module *
 	r = control_send(socket, &message.base, NULL, 0);
 	if (r < 0)
 		return r;
-	state->sent = false;
-	outbox->n_sent--;
+	outbox->n_sent -= state->sent;
+	state->sent = 0;
 	return 0;
 }
 
@@ -205,49 +212,77 @@ void outbox_tidy(struct outbox *outbox, int socket)
 static int make_room(struct outbox *outbox, int socket, uint32_t job)
 {
 	struct outbox_module *oldest = NULL;
+	int r;
 
-	if (outbox->n_sent < outbox->max_sent)
+	if (outbox->n_sent + OUTBOX_MODULE_FDS <= outbox->max_sent)
 		return 0;
 	for (struct outbox_module *state = outbox->states; state; state = state->hh.next)
 		if (state->sent && state->last_job != job &&
 		    (!oldest || state->last_job < oldest->last_job))
 			oldest = state;
-	return oldest ? send_forget(outbox, socket, oldest) : -ENOSPC;
+	if (!oldest)
+		return -ENOSPC;
+	r = send_forget(outbox, socket, oldest);
+	return r < 0 ? r : make_room(outbox, socket, job);
 }
 
-static int send_module(struct outbox *outbox, int socket, const struct module *module)
+static void say_debug(const struct module *module, const struct separate *separate,
+		      Profd__Scribe__Module *said)
 {
+	said->has_debug = separate->debug_fd >= 0;
+	said->has_alt = separate->alt_fd >= 0;
+	said->check_crc = separate->check_crc;
+	said->crc = separate->crc;
+	said->only_debug = module->only_debug;
+	said->vaddr_minus_offset = module->vaddr_minus_offset;
+}
+
+static int send_module(struct outbox *outbox, int socket, const struct module *module,
+		       uint8_t *ret_n_fds)
+{
+	_cleanup_(separate_done) struct separate separate = {.debug_fd = -1, .alt_fd = -1};
 	Profd__Scribe__Module said = PROFD__SCRIBE__MODULE__INIT;
 	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
 	struct file_key key;
-	int fd;
+	int fds[OUTBOX_MODULE_FDS], r;
+	uint8_t n = 1;
 
-	fd = find_file(outbox, module, &said.kind);
-	if (fd < 0)
+	fds[0] = find_file(outbox, module, &said.kind);
+	if (fds[0] < 0)
 		return -ENOENT;
+	if (module->kind == MODULE_FILE) {
+		separate_find(outbox->keeper, module, &outbox->separate, &separate);
+		say_debug(module, &separate, &said);
+	}
+	if (separate.debug_fd >= 0)
+		fds[n++] = separate.debug_fd;
+	if (separate.alt_fd >= 0)
+		fds[n++] = separate.alt_fd;
 	said.id = module->id;
 	file_key_of_module(module, &key);
 	said.key = (ProtobufCBinaryData){.data = key.bytes, .len = key.n};
 	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_MODULE;
 	message.module = &said;
-	return control_send(socket, &message.base, &fd, 1);
+	r = control_send(socket, &message.base, fds, n);
+	if (r == 0)
+		*ret_n_fds = n;
+	return r;
 }
 
 static int send_if_needed(struct outbox *outbox, int socket, const struct job *job, uint32_t id)
 {
 	const struct module *module = module_by_id(outbox->modules, id);
 	struct outbox_module *state = module ? get_state(outbox, id) : NULL;
+	uint8_t n_fds = 0;
 	int r;
 
 	if (!state || state->sent || quarantine_find(outbox->quarantine, module))
 		return 0;
 	r = make_room(outbox, socket, job->id);
 	if (r == 0)
-		r = send_module(outbox, socket, module);
-	if (r == 0) {
-		state->sent = true;
-		outbox->n_sent++;
-	}
+		r = send_module(outbox, socket, module, &n_fds);
+	state->sent = n_fds;
+	outbox->n_sent += n_fds;
 	return r == -EAGAIN || r == -EPIPE ? r : 0;
 }
 

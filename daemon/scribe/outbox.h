@@ -13,23 +13,26 @@
 #include "daemon/proc/module.h"
 #include "daemon/scribe/job.h"
 #include "daemon/scribe/quarantine.h"
+#include "daemon/scribe/separate.h"
 
 struct outbox_module;
 
 struct outbox {
 	struct module_table *modules;
 	struct keeper *keeper;
-	int kallsyms_fd;	      /* -1: not opened */
-	struct outbox_module *states; /* by id, of modules that jobs needed */
-	size_t n_sent, max_sent;
+	int kallsyms_fd;		     /* -1: not opened */
+	struct outbox_module *states;	     /* by id, of modules that jobs needed */
+	size_t n_sent, max_sent;	     /* descriptors */
 	size_t next;			     /* of the job's modules, the next to be looked at */
 	const struct quarantine *quarantine; /* whose files are not sent */
+	struct separate_counts separate;
 };
 
 void outbox_init(struct outbox *outbox, struct module_table *modules, struct keeper *keeper);
 void outbox_done(struct outbox *outbox);
 
-void outbox_reset(struct outbox *outbox); /* a new scribe has seen nothing */
+void outbox_reset(struct outbox *outbox);		      /* a new scribe has seen nothing */
+void outbox_count_refused(struct outbox *outbox, uint64_t n); /* by a scribe */
 
 void outbox_begin(struct outbox *outbox, const struct job *job);
 

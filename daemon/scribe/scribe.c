@@ -159,6 +159,7 @@ static void on_finished(struct scribe *s, const Profd__Scribe__Finished *finishe
 	};
 
 	s->reading = 0;
+	outbox_count_refused(&s->outbox, finished->files_refused);
 	if (!job || job->id != finished->job)
 		return;
 	if ((result.error == -EACCES || result.error == -EPERM) && job_take_naming(job)) {
@@ -416,6 +417,8 @@ void scribe_get_stats(const struct scribe *s, struct scribe_stats *ret_stats)
 	*ret_stats = s->stats;
 	ret_stats->restarts = scribe_restarts(s);
 	ret_stats->quarantined = quarantine_total(s->quarantine);
+	ret_stats->debug_files = s->outbox.separate.found;
+	ret_stats->debug_refused = s->outbox.separate.refused;
 }
 
 const struct quarantine *scribe_quarantine(const struct scribe *s)

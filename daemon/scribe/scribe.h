@@ -30,7 +30,9 @@ struct scribe_result {
 struct scribe_stats { /* of all jobs so far */
 	uint64_t locations, locations_named, locations_cached;
 	uint64_t restarts;
-	uint64_t quarantined; /* files that ended a scribe and are not read again */
+	uint64_t quarantined;	/* files that ended a scribe and are not read again */
+	uint64_t debug_files;	/* separate ones handed over */
+	uint64_t debug_refused; /* of another build, of another owner, or too large */
 };
 
 typedef void (*scribe_done_t)(const struct scribe_result *result, void *userdata);

@@ -31,7 +31,9 @@ struct source {
 	uint32_t id;
 	enum source_kind kind;
 	int fd;
+	struct image_debug debug;
 	uint64_t bytes;
+	unsigned refused; /* parts of it that are known to be refused */
 	bool opened;
 	int error; /* why it cannot be read; kept, so that it is tried once */
 	struct image *image;
@@ -43,6 +45,7 @@ struct source_table {
 	struct source *sources; /* by id */
 	uint64_t mapped_bytes;
 	long faults; /* when pages were last given back */
+	unsigned refused;
 };
 
 int source_table_new(struct source_table **ret_table)
@@ -73,6 +76,8 @@ static void source_free(struct source_table *table, struct source *source)
 	source_close(table, source);
 	HASH_DEL(table->sources, source);
 	close(source->fd);
+	profd_closep(&source->debug.debug_fd);
+	profd_closep(&source->debug.alt_fd);
 	free(source);
 }
 
@@ -104,11 +109,17 @@ void source_remove(struct source_table *table, uint32_t id)
 		source_free(table, source);
 }
 
+static uint64_t file_bytes(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
 int source_add(struct source_table *table, uint32_t id, enum source_kind kind, int fd)
 {
 	_cleanup_close_ int owned = fd;
 	struct source *source;
-	struct stat st;
 
 	source_remove(table, id);
 	if (HASH_COUNT(table->sources) >= PROFD_SCRIBE_MAX_MODULES)
@@ -118,10 +129,32 @@ int source_add(struct source_table *table, uint32_t id, enum source_kind kind, i
 		return -ENOMEM;
 	source->id = id;
 	source->kind = kind;
-	source->bytes = fstat(owned, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+	source->debug = (struct image_debug)IMAGE_DEBUG_NONE;
+	source->bytes = file_bytes(owned);
 	source->fd = take_fd(&owned);
 	HASH_ADD(hh, table->sources, id, sizeof(source->id), source);
 	return 0;
+}
+
+void source_set_debug(struct source_table *table, uint32_t id, const struct image_debug *debug)
+{
+	struct source *source = source_find(table, id);
+
+	if (!source || source->opened || source->debug.debug_fd >= 0 || source->debug.alt_fd >= 0) {
+		profd_closep(&debug->debug_fd);
+		profd_closep(&debug->alt_fd);
+		return;
+	}
+	source->debug = *debug;
+	source->bytes += file_bytes(debug->debug_fd) + file_bytes(debug->alt_fd);
+}
+
+unsigned source_take_refused(struct source_table *table)
+{
+	unsigned refused = table->refused;
+
+	table->refused = 0;
+	return refused;
 }
 
 static void close_all(struct source_table *table)
@@ -151,8 +184,10 @@ static void source_open(struct source_table *table, struct source *source)
 	switch (source->kind) {
 	case SOURCE_ELF:
 		source->error = image_open(source->fd, &source->image);
-		if (source->image)
+		if (source->image) {
+			image_set_debug(source->image, &source->debug);
 			table->mapped_bytes += source->bytes;
+		}
 		break;
 	case SOURCE_KALLSYMS:
 		source->error = kallsyms_new(source->fd, &source->kallsyms);
@@ -183,6 +218,9 @@ static void limit_resident(struct source_table *table)
 int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
 		struct symbol *symbol, uint64_t *ret_vaddr)
 {
+	unsigned refused;
+	int r;
+
 	*ret_vaddr = offset;
 	if (!source->opened)
 		source_open(table, source);
@@ -195,5 +233,12 @@ int source_name(struct source_table *table, struct source *source, uint64_t offs
 		return perf_map_find(source->perf_map, offset, symbol);
 	if (!image_offset_to_vaddr(source->image, offset, ret_vaddr))
 		return -ENOENT;
-	return image_find(source->image, *ret_vaddr, lines, symbol);
+	r = image_find(source->image, *ret_vaddr, lines, symbol);
+	/* It may be opened again, and is refused the same parts then. */
+	refused = image_refused(source->image);
+	if (refused > source->refused) {
+		table->refused += refused - source->refused;
+		source->refused = refused;
+	}
+	return r;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/scribe/image.h"
 #include "daemon/scribe/symbol.h"
 
 enum source_kind {
@@ -25,6 +26,8 @@ void source_table_free(struct source_table *table);
 /* Takes @fd over, also on failure. An id that is there already is replaced.
  * Returns 0, -ENOSPC or -ENOMEM. */
 int source_add(struct source_table *table, uint32_t id, enum source_kind kind, int fd);
+/* What else there is of the module @id. Takes the descriptors over. */
+void source_set_debug(struct source_table *table, uint32_t id, const struct image_debug *debug);
 void source_remove(struct source_table *table, uint32_t id);
 struct source *source_find(struct source_table *table, uint32_t id); /* NULL: not known */
 
@@ -33,6 +36,10 @@ struct source *source_find(struct source_table *table, uint32_t id); /* NULL: no
  * Returns 0; -ENOENT: no name; other errors: the module cannot be read. */
 int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
 		struct symbol *symbol, uint64_t *ret_vaddr);
+
+/* How many parts of modules (debug files, packed sections) were refused since the last
+ * time this was asked. */
+unsigned source_take_refused(struct source_table *table);
 
 /* Between jobs: closes what is open if too much memory is held. */
 void source_table_trim(struct source_table *table);

@@ -11,6 +11,7 @@
  */
 #include "daemon/scribe/symtab.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -117,19 +118,41 @@ static Elf_Scn *find_section(Elf *elf, GElf_Word type, GElf_Shdr *ret_header)
 	return NULL;
 }
 
-static size_t read_symbols(Elf *elf, Elf_Data *data, const GElf_Shdr *header,
-			   struct symtab_raw *raw, size_t room)
+/* One file's symbols. */
+struct symtab_part {
+	Elf *elf;
+	GElf_Shdr header;
+	Elf_Data *data;
+	size_t n;
+};
+
+static struct symtab_part find_part(Elf *elf)
+{
+	struct symtab_part part = {.elf = elf};
+	Elf_Scn *section = find_section(elf, SHT_SYMTAB, &part.header);
+
+	if (!section)
+		section = find_section(elf, SHT_DYNSYM, &part.header);
+	if (section && !(part.header.sh_flags & SHF_COMPRESSED))
+		part.data = elf_getdata(section, NULL);
+	if (part.data)
+		part.n = part.data->d_size / gelf_fsize(elf, ELF_T_SYM, 1, EV_CURRENT);
+	part.n = min(part.n, (size_t)SYMTAB_MAX_ENTRIES);
+	return part;
+}
+
+static size_t read_symbols(const struct symtab_part *part, struct symtab_raw *raw)
 {
 	GElf_Shdr section_header, *section;
 	GElf_Sym sym;
 	const char *name;
 	size_t n = 0;
 
-	for (size_t i = 0; i < room; i++) {
-		if (!gelf_getsym(data, (int)i, &sym))
+	for (size_t i = 0; i < part->n; i++) {
+		if (!gelf_getsym(part->data, (int)i, &sym))
 			break;
-		section = gelf_getshdr(elf_getscn(elf, sym.st_shndx), &section_header);
-		name = elf_strptr(elf, header->sh_link, sym.st_name);
+		section = gelf_getshdr(elf_getscn(part->elf, sym.st_shndx), &section_header);
+		name = elf_strptr(part->elf, part->header.sh_link, sym.st_name);
 		if (!is_function(&sym, section, name))
 			continue;
 		raw[n].entry.start = sym.st_value;
@@ -144,36 +167,46 @@ static size_t read_symbols(Elf *elf, Elf_Data *data, const GElf_Shdr *header,
 	return n;
 }
 
-int symtab_new(Elf *elf, struct symtab **ret_symtab)
+static int read_parts(struct symtab *symtab, const struct symtab_part *parts, size_t n_parts)
 {
 	_cleanup_free_ struct symtab_raw *raw = NULL;
-	_cleanup_free_ struct symtab *symtab = NULL;
-	GElf_Shdr header;
-	Elf_Scn *section;
-	Elf_Data *data;
-	size_t n;
+	size_t room = 0, n = 0;
 
+	for (size_t i = 0; i < n_parts; i++)
+		room += parts[i].n;
+	if (room == 0)
+		return 0;
+	raw = calloc(room, sizeof(*raw));
+	if (!raw)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_parts; i++)
+		n += read_symbols(&parts[i], raw + n);
+	qsort(raw, n, sizeof(*raw), compare_raw);
+	symtab->entries = calloc(n + 1, sizeof(*symtab->entries));
+	if (!symtab->entries)
+		return -ENOMEM;
+	symtab->n = keep_best(raw, n, symtab->entries);
+	return 0;
+}
+
+int symtab_new(Elf *const *elfs, size_t n_elfs, struct symtab **ret_symtab)
+{
+	struct symtab_part parts[SYMTAB_MAX_PARTS];
+	struct symtab *symtab;
+	int r;
+
+	assert(n_elfs <= SYMTAB_MAX_PARTS);
 	symtab = calloc(1, sizeof(*symtab));
 	if (!symtab)
 		return -ENOMEM;
-	section = find_section(elf, SHT_SYMTAB, &header);
-	if (!section)
-		section = find_section(elf, SHT_DYNSYM, &header);
-	data = section ? elf_getdata(section, NULL) : NULL;
-	n = data ? data->d_size / gelf_fsize(elf, ELF_T_SYM, 1, EV_CURRENT) : 0;
-	n = min(n, (size_t)SYMTAB_MAX_ENTRIES);
-	if (n > 0) {
-		raw = calloc(n, sizeof(*raw));
-		if (!raw)
-			return -ENOMEM;
-		n = read_symbols(elf, data, &header, raw, n);
-		qsort(raw, n, sizeof(*raw), compare_raw);
-		symtab->entries = calloc(n + 1, sizeof(*symtab->entries));
-		if (!symtab->entries)
-			return -ENOMEM;
-		symtab->n = keep_best(raw, n, symtab->entries);
+	for (size_t i = 0; i < n_elfs; i++)
+		parts[i] = find_part(elfs[i]);
+	r = read_parts(symtab, parts, n_elfs);
+	if (r < 0) {
+		symtab_free(symtab);
+		return r;
 	}
-	*ret_symtab = take_ptr(symtab);
+	*ret_symtab = symtab;
 	return 0;
 }
 

@@ -9,6 +9,8 @@
 
 #include <libelf.h>
 
+#define SYMTAB_MAX_PARTS 3
+
 struct symtab;
 
 struct symtab_entry {
@@ -16,9 +18,10 @@ struct symtab_entry {
 	const char *name; /* in the file: as long as the Elf */
 };
 
-/* Reads .symtab or, where there is none, .dynsym. A file without either gives
- * an empty table. Returns 0 or -ENOMEM. */
-int symtab_new(Elf *elf, struct symtab **ret_symtab);
+/* Reads .symtab or, where there is none, .dynsym, of each of @elfs: the parts of one
+ * program, which must outlive the table. Files without either give an empty table.
+ * Returns 0 or -ENOMEM. */
+int symtab_new(Elf *const *elfs, size_t n_elfs, struct symtab **ret_symtab);
 void symtab_free(struct symtab *symtab);
 
 size_t symtab_count(const struct symtab *symtab);

@@ -122,14 +122,20 @@ static void forget_files(struct worker *w)
 		forget_file(w, file->module);
 }
 
-/* What has no key is asked anew each time: generated code changes. */
-static void remember_file(struct worker *w, const Profd__Scribe__Module *module, int fd)
+/* What has no key is asked anew each time: generated code changes. With debug files
+ * it is told apart from what it was without, so that names appear once they do. */
+static void remember_file(struct worker *w, const Profd__Scribe__Module *module,
+			  const struct control_packet *packet)
 {
 	struct worker_file *file;
 	struct file_key key;
 
 	forget_file(w, module->id);
-	file_key_of_contents(module->key.data, module->key.len, fd, &key);
+	file_key_of_contents(module->key.data, module->key.len, packet->fds[0], &key);
+	for (size_t i = 1; i < packet->n_fds; i++)
+		file_key_add_part(&key, packet->fds[i]);
+	if (module->only_debug)
+		file_key_add_only_debug(&key, module->vaddr_minus_offset);
 	file = key.n > 0 ? calloc(1, sizeof(*file)) : NULL;
 	if (!file)
 		return;
@@ -271,6 +277,7 @@ static int worker_job(struct worker *w, const Profd__Scribe__Job *job,
 	alarm(0);
 	limit_cpu(0);
 	finished.error = -r;
+	finished.files_refused = source_take_refused(w->sources);
 	message.kind_case = PROFD__SCRIBE__FROM_SCRIBE__KIND_FINISHED;
 	message.finished = &finished;
 	r = worker_send(w, &message);
@@ -280,16 +287,35 @@ static int worker_job(struct worker *w, const Profd__Scribe__Job *job,
 	return r;
 }
 
+/* The descriptors behind the first, in the order in which they are told of. */
+static void worker_debug(struct worker *w, const Profd__Scribe__Module *module,
+			 struct control_packet *packet)
+{
+	struct image_debug debug = IMAGE_DEBUG_NONE;
+	size_t next = 1;
+
+	debug.check_crc = module->check_crc;
+	debug.crc = module->crc;
+	debug.only = module->only_debug;
+	debug.vaddr_minus_offset = module->vaddr_minus_offset;
+	if (module->has_debug && next < packet->n_fds)
+		debug.debug_fd = take_fd(&packet->fds[next++]);
+	if (module->has_alt && next < packet->n_fds)
+		debug.alt_fd = take_fd(&packet->fds[next]);
+	source_set_debug(w->sources, module->id, &debug);
+}
+
 static void worker_module(struct worker *w, const Profd__Scribe__Module *module,
 			  struct control_packet *packet)
 {
-	if (packet->n_fds != 1)
+	if (packet->n_fds < 1)
 		return;
-	remember_file(w, module, packet->fds[0]);
+	remember_file(w, module, packet);
 	/* A module that cannot be kept is one without names. */
 	switch (module->kind) {
 	case PROFD__SCRIBE__MODULE_KIND__ELF:
 		source_add(w->sources, module->id, SOURCE_ELF, take_fd(&packet->fds[0]));
+		worker_debug(w, module, packet);
 		break;
 	case PROFD__SCRIBE__MODULE_KIND__KALLSYMS:
 		source_add(w->sources, module->id, SOURCE_KALLSYMS, take_fd(&packet->fds[0]));

@@ -48,6 +48,12 @@
 #define PROFD_MAX_PERF_MAP_NAME 1024	    /* bytes; what is longer is cut */
 #define PROFD_SCRIBE_CACHE_BYTES (16u << 20) /* of answers kept for the next snapshot */
 #define PROFD_MAX_QUARANTINED 64 /* files that are remembered to have ended a scribe */
+#define PROFD_MAX_DEBUG_DIRS 16
+#define PROFD_MAX_DEBUG_NAME 255 /* bytes of a debuglink's file name */
+#define PROFD_MAX_DEBUG_SECTIONS 4096 /* section headers looked at for links */
+#define PROFD_MAX_CRC_BYTES (1ULL << 30) /* of a debug file that is known by checksum only */
+#define PROFD_MAX_UNPACKED_BYTES (512ULL << 20) /* what compressed sections may say they hold */
+#define PROFD_MAX_DEBUGDATA_BYTES (64ULL << 20) /* .gnu_debugdata, decompressed */
 
 /* trim */
 #define PROFD_TRIM_DEADLINE_MS 1000

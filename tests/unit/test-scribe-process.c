@@ -87,6 +87,21 @@ static void test_answers_are_known_by_the_file(void **state)
 	assert_true(stats.locations_named > 2 * N_LOCATIONS);
 }
 
+/* A debug file that stands for its program has other answers than the program. */
+static void test_answers_of_a_lone_debug_file(void **state)
+{
+	struct context *c = *state;
+	struct module *lone = add_module_by_id(c, "/srv/shapes", open_shapes(), 1);
+	struct module *again = add_module_by_id(c, "/srv/shapes", open_shapes(), 1);
+
+	lone->only_debug = again->only_debug = true;
+	run(c, &c->shapes, 1);
+	run(c, &lone, 1);
+	assert_int_equal(c->result.locations_cached, 0);
+	run(c, &again, 1);
+	assert_int_equal(c->result.locations_cached, N_LOCATIONS);
+}
+
 /* More than the socket takes at once. */
 static void test_many_modules(void **state)
 {
@@ -253,6 +268,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_writes_to_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ten_snapshots, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_answers_are_known_by_the_file, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_answers_of_a_lone_debug_file, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_many_modules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue_keeps_order, set_up, tear_down),

@@ -367,6 +367,38 @@ static void test_file_keys(void **state)
 	assert_int_equal(a.n, 0);
 }
 
+/* A debug file that comes later, or another one, asks for new answers. */
+static void test_file_keys_with_debug_files(void **state)
+{
+	_cleanup_close_ int debug = memory_file("1", 1), other = memory_file("1", 1);
+	static const uint8_t longest[FILE_KEY_MAX] = "b";
+	struct file_key bare, a, b, none = {};
+
+	file_key_of_contents(longest, sizeof(longest), debug, &bare);
+	a = b = bare;
+	file_key_add_part(&a, debug);
+	assert_true(a.n > 0 && !same_key(&a, &bare));
+	file_key_add_part(&b, debug);
+	assert_true(same_key(&a, &b));
+	b = bare;
+	file_key_add_part(&b, other);
+	assert_false(same_key(&a, &b));
+	b = bare;
+	file_key_add_only_debug(&b, 0);
+	assert_true(b.n > 0 && !same_key(&b, &bare));
+
+	/* dwz's file as well; of more nothing is known. */
+	b = a;
+	file_key_add_part(&b, other);
+	assert_true(b.n > 0 && !same_key(&a, &b));
+	file_key_add_part(&b, other);
+	assert_int_equal(b.n, 0);
+
+	file_key_add_part(&none, debug);
+	file_key_add_only_debug(&none, 0);
+	assert_int_equal(none.n, 0);
+}
+
 /* ---- quarantine */
 
 static struct module make_module(const char *path, uint8_t number)
@@ -444,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_cache_keeps_what_is_used),
 		cmocka_unit_test(test_cache_forgets_files),
 		cmocka_unit_test(test_file_keys),
+		cmocka_unit_test(test_file_keys_with_debug_files),
 		cmocka_unit_test(test_quarantine_knows_the_file),
 		cmocka_unit_test(test_quarantine_is_bounded),
 	};

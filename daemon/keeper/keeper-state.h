@@ -1,0 +1,19 @@
+/*
+ * The keeper from inside: shared by keeper.c (processes) and debug.c (debug
+ * files), and by nobody else.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "daemon/keeper/keeper.h"
+#include "profd/limits.h"
+
+struct keeper {
+	int proc_fd;
+	char *debug_dirs[PROFD_MAX_DEBUG_DIRS]; /* added ones, the last first */
+	unsigned n_debug_dirs;
+};
+
+/* @pid's root directory (O_PATH). A descriptor or -errno. */
+int keeper_take_root(struct keeper *keeper, pid_t pid);
