@@ -22,9 +22,9 @@ proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ag
 preload_c := aside cpu_hooks environment fork intern interpose modules operators sampler service \
 	table trim walk walk-x86_64 weight session early live objects cpu
 profctl_c := args command connect deliver expand list main output private run run_options save \
-	series signals snapshot status table top units
+	series signals snapshot status symbolize table top units
 daemon_c := config engine engine_clients engine_cpu engine_memory engine_offcpu engine_stack \
-	engine_timers main \
+	engine_timers main symbolize_file \
 	keeper/debug keeper/keeper keeper/open keeper/peek \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping proc/maps \
 	proc/memory proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \

@@ -11,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/engine.h"
 #include "daemon/scribe/scribe.h"
+#include "daemon/symbolize_file.h"
 #include "profd/base.h"
 
 #define DEFAULT_CONFIG "/etc/profd.conf"
@@ -169,13 +170,30 @@ static int run(struct config *c)
 	return r < 0 ? complain("event loop", strerror(-r)) : EXIT_SUCCESS;
 }
 
+/* For `profctl symbolize`: a filter, which says on standard error what became of the
+ * locations, or what went wrong. */
+static int symbolize(char **dirs, int n_dirs)
+{
+	struct symbolize_file_counts counts;
+	int r = symbolize_file(STDIN_FILENO, STDOUT_FILENO, dirs, (size_t)n_dirs, &counts);
+
+	if (r < 0)
+		fprintf(stderr, "%s\n", r == -EBADMSG ? "not a profile" : strerror(-r));
+	else
+		fprintf(stderr, "%u %u %u %u\n", counts.locations, counts.named, counts.mappings,
+			counts.found);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
-	_cleanup_(config_done) struct config config;
+	_cleanup_(config_done) struct config config = {.ready_fd = -1};
 	int code;
 
 	if (argc == 2 && strcmp(argv[1], "--scribe") == 0)
 		return scribe_main(SCRIBE_SOCKET);
+	if (argc >= 2 && strcmp(argv[1], "--symbolize") == 0)
+		return symbolize(argv + 2, argc - 2);
 	config_init(&config);
 	code = read_config(&config, argc, argv) < 0 ? EXIT_FAILURE : -1;
 	if (code < 0)

@@ -95,9 +95,19 @@ static int set_makeshift(struct pprof *p, uint64_t id, const struct place *place
 	return set_one_line(p, id, name);
 }
 
-/* Asks the module. */
+/* What set_makeshift() made, here or in an earlier life of the profile. */
+static bool is_makeshift(const struct place *place, const char *name)
+{
+	size_t n = strlen(place->file);
+
+	return place->is_file && strncmp(name, place->file, n) == 0 &&
+	       strncmp(name + n, "+0x", 3) == 0 &&
+	       name[n + 3 + strspn(name + n + 3, "0123456789abcdef")] == '\0';
+}
+
+/* Asks the module. @kept: the location has a name, which stays if there is no other. */
 static int set_found(struct pprof *p, uint64_t id, struct place *place, uint64_t offset,
-		     const struct symbolize *how, bool *ret_named)
+		     const struct symbolize *how, bool kept, bool *ret_named)
 {
 	_cleanup_(symbol_done) struct symbol symbol = {};
 	bool lines = now_mono_ns() < how->deadline_mono_ns;
@@ -112,9 +122,30 @@ static int set_found(struct pprof *p, uint64_t id, struct place *place, uint64_t
 	if (lines && place->cached_as && (r == 0 || r == -ENOENT))
 		cache_add(how->cache, place->cached_as, offset, symbol.lines, symbol.n, vaddr);
 	if (r < 0)
-		return set_makeshift(p, id, place, vaddr);
+		return kept ? 0 : set_makeshift(p, id, place, vaddr);
 	*ret_named = true;
 	return pprof_set_lines(p, id, symbol.lines, symbol.n);
+}
+
+/* What a location is called so far. */
+enum names {
+	NAMES_NONE,
+	NAMES_MAKESHIFT,
+	NAMES_BARE, /* a symbol table's: debug information may say more */
+	NAMES_FULL,
+};
+
+static enum names look_at_names(const struct pprof *p, uint64_t id, const struct place *place,
+				size_t n_lines)
+{
+	struct pprof_line line;
+
+	if (n_lines == 0)
+		return NAMES_NONE;
+	pprof_location_line(p, id, 0, &line);
+	if (n_lines > 1 || line.file[0] != '\0' || line.line != 0)
+		return NAMES_FULL;
+	return is_makeshift(place, line.name) ? NAMES_MAKESHIFT : NAMES_BARE;
 }
 
 static int name_location(struct pprof *p, uint64_t id, struct place *place,
@@ -122,23 +153,26 @@ static int name_location(struct pprof *p, uint64_t id, struct place *place,
 {
 	struct pprof_location location;
 	struct cache_answer answer;
+	enum names names;
 	uint64_t offset;
+	bool kept;
 	int r;
 
 	pprof_location(p, id, &location);
-	if (location.n_lines > 0) {
-		*ret_named = true;
+	names = look_at_names(p, id, place, location.n_lines);
+	*ret_named = names == NAMES_BARE || names == NAMES_FULL;
+	if (names == NAMES_FULL || (names != NAMES_NONE && !place->source))
 		return 0;
-	}
 	offset = place_offset(place, location.address);
 	if (!place->source)
 		return set_makeshift(p, id, place, offset);
+	kept = names != NAMES_NONE;
 	if (!place->cached_as)
-		return set_found(p, id, place, offset, how, ret_named);
+		return set_found(p, id, place, offset, how, kept, ret_named);
 	r = cache_answer(how->cache, place->cached_as, offset, id, &answer);
 	if (r == -ENOENT)
-		return set_found(p, id, place, offset, how, ret_named);
-	if (r < 0)
+		return set_found(p, id, place, offset, how, kept, ret_named);
+	if (r < 0 || (kept && !answer.named))
 		return r;
 	*ret_named = answer.named;
 	return answer.named ? 0 : set_makeshift(p, id, place, answer.vaddr);

@@ -31,11 +31,11 @@ struct symbolize_result {
 };
 
 /*
- * Every location gets lines, unless it has some: those of its module, or else one
- * made of file name and address ("libfoo.so.1+0x1234"), so that a report can be
- * read and two of them subtracted; code of no file gets the mapping's own name,
- * and what is in no mapping "[unknown]". Mappings with a path are marked as
- * symbolized. Returns 0 or -ENOMEM.
+ * Every location gets lines, unless it has some with a place in a source file: those
+ * of its module, or else what it had, or one made of file name and address
+ * ("libfoo.so.1+0x1234"), so that a report can be read and two of them subtracted; code
+ * of no file gets the mapping's own name, and what is in no mapping "[unknown]".
+ * Mappings with a path are marked as symbolized. Returns 0 or -ENOMEM.
  */
 int symbolize_profile(struct pprof *p, const struct symbolize *how,
 		      struct symbolize_result *ret_result);

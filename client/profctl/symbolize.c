@@ -1,0 +1,219 @@
+/*
+ * `profctl symbolize`: names for a profile that was published without them. profd does
+ * it, as a filter, with the code that names all profiles: it is executed like the
+ * private daemon of `profctl run`, and the scribe that it starts is what parses files.
+ *
+ * The profile is replaced when all is done, whole or not at all.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "client/profctl/args.h"
+#include "client/profctl/output.h"
+#include "client/profctl/private.h"
+#include "client/profctl/profctl.h"
+#include "client/profctl/save.h"
+#include "profd/base.h"
+#include "profd/limits.h"
+
+static const char help[] =
+	"Usage: profctl symbolize [OPTIONS] FILE\n"
+	"\n"
+	"Names the functions of a profile that had none when it was written: program files\n"
+	"and debug files are found by build-id, also on another machine. No daemon is needed.\n"
+	"\n"
+	"  --debug-dir DIR   look here first, then in /usr/lib/debug, /usr/local/lib/debug\n"
+	"                    and where the program was; as often as needed\n"
+	"  -o, --output OUT  write the profile there; FILE itself is replaced by default\n";
+
+enum { OPT_DEBUG_DIR = ARGS_FIRST };
+
+static const struct option options[] = {
+	{"debug-dir", required_argument, NULL, OPT_DEBUG_DIR},
+	{"output", required_argument, NULL, 'o'},
+	ARGS_COMMON,
+};
+
+struct symbolize {
+	const char *file, *output;
+	char *dirs[PROFD_MAX_DEBUG_DIRS];
+	size_t n_dirs;
+	char said[256]; /* by profd */
+};
+
+static void symbolize_done(struct symbolize *s)
+{
+	for (size_t i = 0; i < s->n_dirs; i++)
+		free(s->dirs[i]);
+}
+
+static int add_dir(const struct profctl *ctl, struct symbolize *s)
+{
+	char *path;
+
+	if (s->n_dirs == PROFD_MAX_DEBUG_DIRS) {
+		args_error(ctl, "--debug-dir: %d at most", PROFD_MAX_DEBUG_DIRS);
+		return ARGS_BAD;
+	}
+	path = realpath(optarg, NULL);
+	if (!path) {
+		args_error(ctl, "--debug-dir %s: %s", optarg, strerror(errno));
+		return ARGS_BAD;
+	}
+	s->dirs[s->n_dirs++] = path;
+	return 0;
+}
+
+static int parse(struct profctl *ctl, int argc, char **argv, struct symbolize *s)
+{
+	int value;
+
+	args_start();
+	while ((value = args_next(ctl, argc, argv, ":ho:", options)) >= 0) {
+		if (value == 'o')
+			s->output = optarg;
+		else if (add_dir(ctl, s) < 0)
+			return ARGS_BAD;
+	}
+	if (value != ARGS_END)
+		return value;
+	if (optind != argc - 1) {
+		args_error(ctl, "one profile file is needed");
+		return ARGS_BAD;
+	}
+	s->file = argv[optind];
+	if (!s->output)
+		s->output = s->file;
+	return ARGS_END;
+}
+
+/* In the child. */
+__attribute__((noreturn)) static void become_profd(const char *program, const struct symbolize *s,
+						   int in_fd, int out_fd, int said_fd)
+{
+	const char *argv[2 + PROFD_MAX_DEBUG_DIRS + 1] = {program, "--symbolize"};
+
+	for (size_t i = 0; i < s->n_dirs; i++)
+		argv[2 + i] = s->dirs[i];
+	if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
+	    dup2(said_fd, STDERR_FILENO) < 0)
+		_exit(126);
+	execv(program, (char **)argv);
+	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
+	_exit(127);
+}
+
+/* One line, to the end of file. */
+static void read_said(struct symbolize *s, int fd)
+{
+	char rest[256];
+	size_t n = 0;
+	ssize_t got;
+
+	do {
+		bool full = n == sizeof(s->said) - 1;
+
+		got = full ? read(fd, rest, sizeof(rest))
+			   : read(fd, s->said + n, sizeof(s->said) - 1 - n);
+		if (got > 0 && !full)
+			n += (size_t)got;
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	s->said[n] = '\0';
+	s->said[strcspn(s->said, "\n")] = '\0';
+}
+
+/* Returns 0, or -errno of starting it, or -EIO: it said why. */
+static int filter(const char *program, struct symbolize *s, int in_fd, int out_fd)
+{
+	int pipe_fds[2], status = 0;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		become_profd(program, s, in_fd, out_fd, pipe_fds[1]);
+	close(pipe_fds[1]);
+	if (pid < 0) {
+		close(pipe_fds[0]);
+		return -EAGAIN;
+	}
+	read_said(s, pipe_fds[0]);
+	close(pipe_fds[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
+static int run_filter(struct symbolize *s, int out_fd)
+{
+	_cleanup_close_ int in_fd = open(s->file, O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *program = NULL;
+	int r;
+
+	if (in_fd < 0) {
+		output_error("%s: %s", s->file, strerror(errno));
+		return -errno;
+	}
+	r = private_find("profd", &program);
+	if (r < 0)
+		return r;
+	r = filter(program, s, in_fd, out_fd);
+	if (r < 0)
+		output_error("%s: %s", s->file, *s->said ? s->said : strerror(-r));
+	return r;
+}
+
+static int show(const struct profctl *ctl, const struct symbolize *s)
+{
+	unsigned locations, named, mappings, found;
+
+	if (sscanf(s->said, "%u %u %u %u", &locations, &named, &mappings, &found) != 4) {
+		output_error("profd: %s: is it of another version?", s->said);
+		return PROFCTL_FAILED;
+	}
+	if (ctl->json)
+		return output_json(json_pack("{s:o, s:I, s:I, s:I, s:I}", "file",
+					     output_json_string(s->output), "locations",
+					     (json_int_t)locations, "named", (json_int_t)named,
+					     "mappings", (json_int_t)mappings, "found",
+					     (json_int_t)found),
+				   true) < 0
+			       ? PROFCTL_FAILED
+			       : PROFCTL_DONE;
+	output_line("%s: %u of %u locations have names; %u of %u files were found", s->output,
+		    named, locations, found, mappings);
+	return PROFCTL_DONE;
+}
+
+static int symbolize_main(struct profctl *ctl, int argc, char **argv)
+{
+	_cleanup_(symbolize_done) struct symbolize s = {};
+	_cleanup_close_ int out_fd = -1;
+	int value, r;
+
+	value = parse(ctl, argc, argv, &s);
+	if (value != ARGS_END)
+		return args_exit(value);
+	out_fd = memfd_create("profctl-symbolize", MFD_CLOEXEC);
+	if (out_fd < 0 || run_filter(&s, out_fd) < 0)
+		return PROFCTL_FAILED;
+	r = lseek(out_fd, 0, SEEK_SET) < 0 ? -errno : save_as(s.output, out_fd);
+	if (r < 0) {
+		output_error("%s: %s", s.output, strerror(-r));
+		return PROFCTL_FAILED;
+	}
+	return show(ctl, &s);
+}
+
+const struct profctl_command profctl_symbolize = {
+	.name = "symbolize",
+	.run = symbolize_main,
+	.summary = "name what had no names when a profile was written",
+	.help = help,
+};
