@@ -36,9 +36,9 @@ daemon_c := config engine engine_clients engine_cpu engine_memory engine_offcpu 
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/settle profile/window \
 	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/file_key scribe/function \
-	scribe/image scribe/job scribe/kallsyms scribe/outbox scribe/packed scribe/perf_map \
-	scribe/quarantine scribe/range scribe/sandbox scribe/scribe scribe/separate \
-	scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
+	scribe/go_names scribe/image scribe/job scribe/kallsyms scribe/outbox scribe/packed \
+	scribe/perf_map scribe/quarantine scribe/range scribe/sandbox scribe/scribe \
+	scribe/separate scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
 	store/store \
 	control/access control/comments control/dump control/ended control/last control/list \

@@ -6,7 +6,8 @@
  * A program may come in parts: the file that was mapped, its separate debug file,
  * what dwz moved out of that, and a small ELF file packed into .gnu_debugdata. All
  * have the same addresses. Debug information is in the first of them that has any;
- * the symbol table is put together from all.
+ * the symbol table is put together from all. A Go program without debug information
+ * has a table of its own.
  *
  * All is read when first needed. Files are mapped, not read: if its owner cuts one
  * short meanwhile, the process dies of SIGBUS, which is what it is there for.
@@ -23,6 +24,7 @@
 
 #include "profd/base.h"
 #include "daemon/scribe/debug.h"
+#include "daemon/scribe/go_names.h"
 #include "daemon/scribe/packed.h"
 #include "daemon/scribe/symtab.h"
 #include "profd/limits.h"
@@ -40,6 +42,7 @@ struct image {
 	struct image_debug parts;
 	Elf *debug_elf, *alt_elf;      /* NULL: none */
 	struct packed_debugdata *data; /* NULL: none */
+	struct go_names *go;	       /* NULL: none */
 	unsigned refused;
 	struct image_segment segments[IMAGE_MAX_SEGMENTS];
 	size_t n_segments;
@@ -133,6 +136,7 @@ void image_close(struct image *image)
 	elf_end(image->debug_elf);
 	elf_end(image->alt_elf);
 	packed_debugdata_free(image->data);
+	go_names_free(image->go);
 	free(image);
 }
 
@@ -211,6 +215,7 @@ static int read_symtab(struct image *image)
 	size_t n = 0;
 
 	open_parts(image);
+	go_names_new(image->elf, &image->go);
 	elfs[n++] = image->elf;
 	if (image->debug_elf)
 		elfs[n++] = image->debug_elf;
@@ -270,6 +275,8 @@ int image_find(struct image *image, uint64_t vaddr, bool lines, struct symbol *s
 	if (lines && !image->debug_tried)
 		read_debug(image);
 	if (lines && image->debug && debug_find(image->debug, vaddr, symbol) == 0)
+		return 0;
+	if (image->go && go_names_find(image->go, vaddr, symbol) == 0)
 		return 0;
 	entry = symtab_find(image->symtab, vaddr);
 	return entry ? symbol_push(symbol, entry->name, NULL, 0, 0) : -ENOENT;

@@ -1,0 +1,22 @@
+/*
+ * Functions and lines out of the table (.gopclntab) that every Go program carries,
+ * stripped or not. It is also what its own stack traces are made of. Calls that the
+ * compiler inlined are in another table, and are not told.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <libelf.h>
+
+#include "daemon/scribe/symbol.h"
+
+struct go_names;
+
+/* @elf must outlive it. Returns 0; -ENOENT: no such table, or one of Go before 1.16, or
+ * one that is completed only when the program is loaded; -ENOMEM. */
+int go_names_new(Elf *elf, struct go_names **ret_names);
+void go_names_free(struct go_names *names);
+
+/* Fills @symbol, whose strings live as long as the Elf. Returns 0 or -ENOENT. */
+int go_names_find(const struct go_names *names, uint64_t vaddr, struct symbol *symbol);
