@@ -62,11 +62,19 @@ parts()
 		program perf linux-perf
 		program strace strace
 		program valgrind valgrind
+		program eu-addr2line elfutils
+		program dwz dwz
+		program llvm-symbolizer llvm
+		program xz xz-utils
+		file /usr/lib/debug/.build-id libc6-dbg
 		END
 		;;
 	bench)
 		parts build
 		cat <<-END
+		program eu-addr2line elfutils
+		program llvm-symbolizer llvm
+		file /usr/lib/debug/.build-id libc6-dbg
 		program git git
 		program nginx nginx-light
 		program node nodejs

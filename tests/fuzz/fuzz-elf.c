@@ -42,6 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fd < 0)
 		return 0;
 	if (write(fd, data, size) == (ssize_t)size && image_open(fd, &image) == 0) {
+		/* As if it were its own debug file, and dwz's. */
+		image_set_debug(image, &(struct image_debug){.debug_fd = fd, .alt_fd = fd});
 		for (size_t i = 0; i < N_ADDRESSES; i++)
 			if (image_offset_to_vaddr(image, i * size / N_ADDRESSES, &vaddr))
 				ask(image, vaddr);
