@@ -54,6 +54,7 @@ parts()
 		program setpriv util-linux
 		program setcap libcap2-bin
 		program mount mount
+		program pgrep procps
 		program nginx nginx-light
 		program node nodejs
 		program redis-server redis-server

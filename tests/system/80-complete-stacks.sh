@@ -189,6 +189,7 @@ if have go; then
 fi
 
 cat >w.rs <<'END'
+#![feature(bench_black_box)] // where it is not stable yet
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 trait Shape { fn area(&self) -> f64; }
@@ -220,7 +221,7 @@ fn main() {
     println!("{}", t.into_iter().map(|t| t.join().unwrap()).sum::<u64>());
 }
 END
-if have rustc && rustc -O -o w-rs w.rs 2>"$T/rustc.log"; then
+if have rustc && RUSTC_BOOTSTRAP=1 rustc -O -o w-rs w.rs 2>"$T/rustc.log"; then
 	measure rust '^w-rs' ./w-rs
 fi
 measure c++ stacks-shapes "$fixtures/stacks-shapes" 4
