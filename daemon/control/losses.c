@@ -22,16 +22,12 @@ static const struct loss_info infos[LOSS_STACKS] = {
 			  "samples lost: of tasks that had ended already"},
 	[LOSS_TAKEN_UP] = {"cpu_taken_up", "CPUs sampled anew after they had been off",
 			   "times a CPU came back: up to 2 s of it were not sampled"},
-	[LOSS_PROCESSES] = {"processes_refused", "processes and mappings beyond the limit",
-			    "processes or mappings left out: the tables are full"},
-	[LOSS_MODULES] = {.comment = "files left out: the table of files is full"},
-	[LOSS_PERF_MAPS] = {"perf_maps_refused",
-			    "perf-map files that were not plain, not their process's own, open to "
-			    "others, or too large",
-			    "perf-map files refused: not plain, not their process's own, open to "
-			    "others, or too large"},
 	[LOSS_ASLEEP_MS] = {.comment = "ms that the machine was suspended: not in the duration"},
-	/* `status` tells these by itself (report.c) */
+	/* `status` tells these by itself (report.c), also where no CPU time is sampled */
+	[LOSS_PROCESSES] = {.comment = "processes or mappings left out: the tables are full"},
+	[LOSS_MODULES] = {.comment = "files left out: the table of files is full"},
+	[LOSS_PERF_MAPS] = {.comment = "perf-map files refused: not plain, not their process's "
+				       "own, open to others, or too large"},
 	[LOSS_SWITCHES] = {.comment = "switches lost: the kernel had no room for them: waits are "
 				      "missing"},
 	[LOSS_WAIT_ENDS] = {.comment = "waits cut short: their end is not known"},

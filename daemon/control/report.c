@@ -193,6 +193,9 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "unwind_bytes", module_table_cfi_bytes(ctx->modules),
 	      "copies of the files' unwind information");
 	count(s, "modules_refused", module_table_refused(ctx->modules), "files beyond the limit");
+	count(s, "perf_maps_refused", module_table_perf_maps_refused(ctx->modules),
+	      "perf-map files that were not plain, not their process's own, open to others, or too "
+	      "large");
 	count(s, "scribe_pending", scribe_pending(ctx->scribe), "profiles being symbolized");
 	scribe_get_stats(ctx->scribe, &scribe);
 	count(s, "scribe_restarts", scribe.restarts, "scribes that died");

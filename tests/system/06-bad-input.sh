@@ -130,6 +130,8 @@ END
 after=$(counter messages_malformed)
 is "$dropped == 7" || fail "$dropped of 7 peers were dropped"
 is "$after - $before == 7" || fail "counted $((after - before)) of 7 malformed messages"
+twice=$("$profctl" status | awk 'NF > 2 && $2 ~ /^[0-9]+$/ { print $1 }' | sort | uniq -d)
+[ -z "$twice" ] || fail "status counts twice:" $twice
 figure "$dropped peers dropped, $((after - before)) messages counted as malformed"
 wait "$series" || fail "another one's series suffered"
 [ "$(wc -l <"$T/series.out")" = 4 ] || fail "another one's series lost files"
