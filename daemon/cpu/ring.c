@@ -20,6 +20,13 @@
 
 #include "profd/base.h"
 
+size_t ring_fair_bytes(size_t most, size_t all, size_t least, long n_cpus)
+{
+	while (most > least && most * (size_t)max(n_cpus, 1L) > all)
+		most /= 2;
+	return most;
+}
+
 int ring_map(struct perf_ring *ring, int fd, size_t data_bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);

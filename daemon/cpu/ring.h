@@ -16,6 +16,10 @@ struct perf_ring {
 
 #define RING_RECORD_MAX 65536 /* no record is larger: its size is 16 bits */
 
+/* What each of @n_cpus rings may have when all together are to stay within @all: @most
+ * (a power of two) or less, but not less than @least. */
+size_t ring_fair_bytes(size_t most, size_t all, size_t least, long n_cpus);
+
 /* Maps the ring of the event @fd. @data_bytes is a power of two of pages.
  * Returns 0 or -errno. */
 int ring_map(struct perf_ring *ring, int fd, size_t data_bytes);

@@ -245,14 +245,6 @@ static size_t power_of_two_pages(size_t bytes)
 	return n;
 }
 
-static size_t default_ring_bytes(void)
-{
-	size_t share = DEFAULT_RINGS_BYTES / (size_t)max(sysconf(_SC_NPROCESSORS_ONLN), 1L);
-
-	share = min(share, (size_t)DEFAULT_RING_BYTES);
-	return max(share, (size_t)DEFAULT_RING_LEAST_BYTES);
-}
-
 static void set_sizes(const struct sampler_config *config, struct sampler *s)
 {
 	uint32_t stack = config->stack_bytes;
@@ -261,7 +253,8 @@ static void set_sizes(const struct sampler_config *config, struct sampler *s)
 	if (stack == 0)
 		stack = DEFAULT_STACK_BYTES;
 	if (ring == 0)
-		ring = default_ring_bytes();
+		ring = ring_fair_bytes(DEFAULT_RING_BYTES, DEFAULT_RINGS_BYTES,
+				       DEFAULT_RING_LEAST_BYTES, sysconf(_SC_NPROCESSORS_ONLN));
 	s->stack_bytes = (min(stack, (uint32_t)MAX_STACK_BYTES) + 7) & ~7u;
 	s->ring_bytes = power_of_two_pages(ring);
 	s->frequency_hz = config->frequency_hz ? config->frequency_hz : DEFAULT_FREQUENCY_HZ;

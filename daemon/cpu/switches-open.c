@@ -45,17 +45,14 @@
 static_assert((RECORD_SAMPLE_TYPE & (PERF_SAMPLE_PERIOD | PERF_SAMPLE_READ)) == PERF_SAMPLE_PERIOD,
 	      "one for the other");
 
-static void set_stacks(struct perf_event_attr *a, unsigned period)
+static void set_attr(struct perf_event_attr *a, uint64_t config, uint64_t sample_type)
 {
 	*a = (struct perf_event_attr){
 		.size = sizeof(*a),
 		.type = PERF_TYPE_SOFTWARE,
-		.config = PERF_COUNT_SW_CONTEXT_SWITCHES,
-		.sample_period = period,
-		.sample_type = STACK_SAMPLE_TYPE,
-		.sample_regs_user = RECORD_REGS_USER,
-		.sample_stack_user = STACK_BYTES,
-		.exclude_callchain_user = 1, /* user stacks are walked from the copy */
+		.config = config,
+		.sample_period = 1,
+		.sample_type = sample_type,
 		.sample_id_all = 1,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
@@ -65,23 +62,20 @@ static void set_stacks(struct perf_event_attr *a, unsigned period)
 	};
 }
 
+static void set_stacks(struct perf_event_attr *a, unsigned period)
+{
+	set_attr(a, PERF_COUNT_SW_CONTEXT_SWITCHES, STACK_SAMPLE_TYPE);
+	a->sample_period = period;
+	a->sample_regs_user = RECORD_REGS_USER;
+	a->sample_stack_user = STACK_BYTES;
+	a->exclude_callchain_user = 1; /* user stacks are walked from the copy */
+}
+
 static void set_switches(struct perf_event_attr *a)
 {
-	*a = (struct perf_event_attr){
-		.size = sizeof(*a),
-		.type = PERF_TYPE_SOFTWARE,
-		.config = PERF_COUNT_SW_DUMMY,
-		.sample_period = 1,
-		.sample_type = SWITCH_RECORD_SAMPLE_TYPE,
-		.context_switch = 1,
-		.task = 1,
-		.sample_id_all = 1,
-		.use_clockid = 1,
-		.clockid = CLOCK_MONOTONIC,
-		.watermark = 1,
-		.wakeup_watermark = INT32_MAX,
-		.disabled = 1,
-	};
+	set_attr(a, PERF_COUNT_SW_DUMMY, SWITCH_RECORD_SAMPLE_TYPE);
+	a->context_switch = 1;
+	a->task = 1;
 }
 
 void switches_close(struct switches *s)
@@ -126,25 +120,17 @@ static int open_lane(struct keeper *keeper, const struct perf_event_attr *attr, 
 	return map(lane, ring_bytes);
 }
 
-/* As much as every CPU may have of @all, a power of two. */
-static size_t fair_bytes(size_t most, size_t all, size_t least, long n_cpus)
-{
-	while (most > least && most * (size_t)n_cpus > all)
-		most /= 2;
-	return most;
-}
-
 static int open_all(struct keeper *keeper, const struct perf_event_attr *stacks,
 		    const struct perf_event_attr *switches, size_t ring_bytes, struct switches *s)
 {
 	long n_cpus = sysconf(_SC_NPROCESSORS_CONF);
 	size_t stack_bytes =
-		fair_bytes(STACK_RING_BYTES, STACK_RINGS_BYTES, STACK_RING_MIN_BYTES, n_cpus);
+		ring_fair_bytes(STACK_RING_BYTES, STACK_RINGS_BYTES, STACK_RING_MIN_BYTES, n_cpus);
 	int r = 0;
 
 	if (ring_bytes == 0)
-		ring_bytes = fair_bytes(SWITCH_RING_BYTES, SWITCH_RINGS_BYTES,
-					SWITCH_RING_MIN_BYTES, n_cpus);
+		ring_bytes = ring_fair_bytes(SWITCH_RING_BYTES, SWITCH_RINGS_BYTES,
+					     SWITCH_RING_MIN_BYTES, n_cpus);
 	s->lanes = calloc((size_t)n_cpus * 2, sizeof(*s->lanes));
 	if (!s->lanes)
 		return -ENOMEM;

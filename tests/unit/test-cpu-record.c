@@ -477,6 +477,22 @@ static void test_ring_refuses_nonsense(void **state)
 	assert_int_equal(ring_next(&ring), -EBADMSG);
 }
 
+static void test_rings_stay_within_their_bound_for_any_number_of_cpus(void **state)
+{
+	const size_t most = 8u << 20, all = 32u << 20, least = 1u << 20;
+
+	assert_int_equal(ring_fair_bytes(most, all, least, 1), most);
+	for (long cpus = 2; cpus <= 32; cpus++) {
+		size_t bytes = ring_fair_bytes(most, all, least, cpus);
+
+		assert_int_equal(bytes & (bytes - 1), 0);
+		assert_true(bytes * (size_t)cpus <= all);
+		assert_true(bytes * 2 * (size_t)cpus > all || bytes == most);
+	}
+	assert_int_equal(ring_fair_bytes(most, all, least, 1000), least);
+	assert_int_equal(ring_fair_bytes(most, all, least, -1), most); /* sysconf's error */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_ring_gives_records_back_in_order),
 		cmocka_unit_test(test_ring_joins_what_runs_round_the_end),
 		cmocka_unit_test(test_ring_refuses_nonsense),
+		cmocka_unit_test(test_rings_stay_within_their_bound_for_any_number_of_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
