@@ -20,22 +20,6 @@
 #define QUIT_WITHIN_NS	(5 * NSEC_PER_SEC)
 #define SOCKET_NAME	"profd.sock"
 
-int64_t control_unix_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * (int64_t)NSEC_PER_SEC + t.tv_nsec;
-}
-
-uint64_t control_mono_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
-}
-
 /* ---- what the verbs may ask of the engine */
 
 static int engine_watch(struct engine *e, pid_t pid, unsigned timers_hz, char *why, size_t why_size)
@@ -62,7 +46,7 @@ static int on_quit(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct engine *e = userdata;
 
-	if (scribe_pending(e->ctx.scribe) == 0 || control_mono_ns() > e->quit_by_mono_ns)
+	if (scribe_pending(e->ctx.scribe) == 0 || clock_mono_ns() > e->quit_by_mono_ns)
 		return sd_event_exit(e->ctx.loop, 0);
 	sd_event_source_set_time_relative(source, QUIT_POLL_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -72,7 +56,7 @@ static void engine_quit(struct engine *e)
 {
 	if (e->quit_timer)
 		return;
-	e->quit_by_mono_ns = control_mono_ns() + QUIT_WITHIN_NS;
+	e->quit_by_mono_ns = clock_mono_ns() + QUIT_WITHIN_NS;
 	series_cancel(e->rotation);
 	e->rotation = NULL;
 	if (sd_event_add_time_relative(e->ctx.loop, &e->quit_timer, CLOCK_MONOTONIC, 0, 1, on_quit,
@@ -261,7 +245,7 @@ int engine_new(const struct config *config, struct engine **ret_engine, char *wh
 	e->config = config;
 	e->ctx.engine = e;
 	e->ctx.private = config->private;
-	e->ctx.start_mono_ns = control_mono_ns();
+	e->ctx.start_mono_ns = clock_mono_ns();
 	e->ctx.drain = engine_bring_up;
 	e->ctx.attach = engine_attach;
 	e->ctx.scan = engine_scan_clients;

@@ -40,7 +40,7 @@ static void watch_free(void *userdata)
 static void end_client(struct engine *e, struct heap_client *c)
 {
 	c->dead = true;
-	c->died_unix_ns = control_unix_ns();
+	c->died_unix_ns = clock_unix_ns();
 	engine_collect_client(e, c);
 	last_heap(&e->ctx, c);
 }
@@ -127,7 +127,7 @@ static void on_found(pid_t pid, uid_t uid, int table_fd, void *userdata)
  * private daemon may not look into others, and its clients know its socket. */
 void engine_scan_clients(struct engine *e)
 {
-	uint64_t now = control_mono_ns();
+	uint64_t now = clock_mono_ns();
 
 	if (e->config->private || (e->scanned_mono_ns && now - e->scanned_mono_ns < SCAN_EVERY_NS))
 		return;

@@ -75,8 +75,7 @@ static void on_mmap(const struct sampler_mmap *m, void *userdata)
 static void on_sample(const struct sampler_sample *s, void *userdata)
 {
 	struct engine *e = userdata;
-	struct process_table *processes = e->ctx.processes;
-	struct process *process = process_get(processes, s->pid);
+	struct process *process = process_get(e->ctx.processes, s->pid);
 	struct sample sample = {
 		.frames = e->frames,
 		.labels = {.pid = s->pid, .tid = s->tid},
@@ -88,11 +87,7 @@ static void on_sample(const struct sampler_sample *s, void *userdata)
 	e->samples_wanted++;
 	sampler_values(e->ctx.sampler, 1, s->period, sample.values);
 	sample.n_frames = engine_stack(e, s, process);
-	if (process) {
-		sample.labels.comm = process->comm;
-		sample.labels.thread = process_thread_name(processes, s->pid, s->tid);
-		sample.labels.unit = process_unit(processes, process);
-	}
+	engine_name_labels(e, process, &sample.labels);
 	windows_add(e->ctx.windows, &sample);
 }
 
@@ -132,7 +127,7 @@ void engine_drain_to(struct engine *e, uint64_t horizon_ns)
 	if (lost != e->lost) /* a mapping or an exec may be among them */
 		process_distrust(e->ctx.processes);
 	e->lost = lost;
-	process_reap(e->ctx.processes, control_mono_ns() - REAP_AFTER_NS);
+	process_reap(e->ctx.processes, clock_mono_ns() - REAP_AFTER_NS);
 }
 
 void engine_drain(struct engine *e)
@@ -147,7 +142,7 @@ static int on_ring(sd_event_source *source, int fd, uint32_t events, void *userd
 
 	if (events & (EPOLLHUP | EPOLLERR)) /* the tree has ended: nothing more to wake for */
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	engine_drain_to(e, control_mono_ns() - SETTLE_FULL_NS);
+	engine_drain_to(e, clock_mono_ns() - SETTLE_FULL_NS);
 	return 0;
 }
 
@@ -179,7 +174,7 @@ static int listen_to_rings(struct engine *e)
 /* Rings that nobody listens to are still drained by the timer. */
 static void follow_cpus(struct engine *e)
 {
-	if (!sampler_check_cpus(e->ctx.sampler, control_mono_ns()))
+	if (!sampler_check_cpus(e->ctx.sampler, clock_mono_ns()))
 		return;
 	engine_drain(e);
 	leave_rings(e);
@@ -191,7 +186,7 @@ static int on_drain_timer(sd_event_source *source, uint64_t usec, void *userdata
 {
 	struct engine *e = userdata;
 
-	engine_drain_to(e, control_mono_ns() - SETTLE_NS);
+	engine_drain_to(e, clock_mono_ns() - SETTLE_NS);
 	follow_cpus(e);
 	engine_check_memory(e);
 	sd_event_source_set_time_relative(source, DRAIN_EVERY_US);

@@ -51,6 +51,8 @@ void engine_drain_to(struct engine *e, uint64_t horizon_ns);
 
 /* engine_stack.c: fills e->frames; returns their number. @process NULL: not known. */
 size_t engine_stack(struct engine *e, const struct sampler_sample *s, struct process *process);
+/* Whose it is, by the ids that are in @labels. */
+void engine_name_labels(struct engine *e, struct process *process, struct sample_labels *labels);
 
 /* engine_offcpu.c: measured as long as a window of it is open. */
 int engine_offcpu_open(struct engine *e, struct window **ret_window, char *why, size_t why_size);

@@ -57,7 +57,7 @@ static void restart_full_window(struct engine *e)
 
 void engine_check_memory(struct engine *e)
 {
-	uint64_t now_ns = control_mono_ns();
+	uint64_t now_ns = clock_mono_ns();
 
 	restart_full_window(e);
 	if (module_table_is_crowded(e->ctx.modules) &&
@@ -67,7 +67,7 @@ void engine_check_memory(struct engine *e)
 
 static int on_sweep(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	sweep(userdata, control_mono_ns());
+	sweep(userdata, clock_mono_ns());
 	sd_event_source_set_time_relative(source, SWEEP_EVERY_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

@@ -68,11 +68,7 @@ static void on_wait(const struct wait *w, void *userdata)
 		return;
 	if (w->stack == WAIT_STACK_BEFORE)
 		note.module = o->before->id;
-	if (process) {
-		sample.labels.comm = process->comm;
-		sample.labels.thread = process_thread_name(e->ctx.processes, w->pid, w->tid);
-		sample.labels.unit = process_unit(e->ctx.processes, process);
-	}
+	engine_name_labels(e, process, &sample.labels);
 	windows_add(o->windows, &sample);
 	if (!w->goes_on || !o->ending)
 		return;
@@ -256,7 +252,7 @@ static void look_at(struct engine *e, const struct wait_thread *t)
 	if (r < 0)
 		return;
 	look.n_frames = describe(e, t, &w, &look.whole);
-	look.time_ns = control_mono_ns();
+	look.time_ns = clock_mono_ns();
 	wait_on_look(e->ctx.waits, &look);
 }
 
@@ -285,7 +281,7 @@ static void on_found(pid_t pid, pid_t tid, void *userdata)
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct engine *e = userdata;
-	uint64_t now = control_mono_ns();
+	uint64_t now = clock_mono_ns();
 
 	drain(e, now - SETTLE_AFTER_NS);
 	switches_adapt(e->ctx.switches, now);
@@ -361,7 +357,7 @@ static int begin(struct engine *e, char *why, size_t why_size)
 		engine_offcpu_free(e);
 		return r;
 	}
-	e->offcpu->since_ns = control_mono_ns();
+	e->offcpu->since_ns = clock_mono_ns();
 	r = waiting_scan(e->ctx.keeper, PROFD_MAX_WAITING_SEEN, on_found, e);
 	if (r > 0)
 		e->ctx.offcpu_counted.threads_refused += (uint64_t)r;
@@ -377,7 +373,7 @@ int engine_offcpu_open(struct engine *e, struct window **ret_window, char *why, 
 		r = begin(e, why, why_size);
 	} else {
 		drain(e, UINT64_MAX);
-		wait_flush(e->ctx.waits, control_mono_ns());
+		wait_flush(e->ctx.waits, clock_mono_ns());
 	}
 	if (r < 0)
 		return r;

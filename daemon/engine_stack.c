@@ -46,3 +46,12 @@ size_t engine_stack(struct engine *e, const struct sampler_sample *s, struct pro
 
 	return s->has_user ? add_user(e, s, process, n) : n;
 }
+
+void engine_name_labels(struct engine *e, struct process *process, struct sample_labels *labels)
+{
+	if (!process)
+		return;
+	labels->comm = process->comm;
+	labels->thread = process_thread_name(e->ctx.processes, labels->pid, labels->tid);
+	labels->unit = process_unit(e->ctx.processes, process);
+}

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/profctl/expand.h"
@@ -31,11 +30,9 @@ bool deliver_wants_heap(const struct deliver *d)
 
 static int expand(const struct deliver *d, const char *name, pid_t pid, char **ret_path)
 {
-	struct timespec now;
 	struct expand values = {.pid = pid, .host = d->host};
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	values.unix_ns = now.tv_sec * (int64_t)NSEC_PER_SEC + now.tv_nsec;
+	values.unix_ns = clock_unix_ns();
 	return expand_name(name, &values, ret_path);
 }
 

@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/profctl/args.h"
 #include "client/profctl/command.h"
@@ -46,14 +45,6 @@ struct run {
 	struct command command;
 	struct deliver deliver;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 static int check_output(const struct run *run)
 {
@@ -252,7 +243,7 @@ static void take_signals(struct run *run)
 
 static int periodic_timeout_ms(const struct run *run)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_mono_ns();
 
 	if (run->periodic_due_ns == 0)
 		return -1;
@@ -276,7 +267,7 @@ static void attend(struct run *run)
 			take_signals(run);
 		if (wait[1].revents != 0)
 			take_periodic(run);
-		if (run->periodic_due_ns != 0 && run->periodic_due_ns <= now_ns())
+		if (run->periodic_due_ns != 0 && run->periodic_due_ns <= clock_mono_ns())
 			start_periodic(run);
 	}
 }
@@ -343,7 +334,7 @@ static int start_and_follow(struct run *run, const char *library)
 	if (r < 0)
 		return PROFCTL_FAILED;
 	if (run->options->every_ns > 0)
-		run->periodic_due_ns = now_ns() + run->options->every_ns;
+		run->periodic_due_ns = clock_mono_ns() + run->options->every_ns;
 	attend(run);
 	r = command_exec_error(&run->command);
 	if (r < 0)

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/profctl/connect.h"
 #include "proto/duration.h"
@@ -32,18 +31,10 @@ struct state {
 	int signals_fd;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 static void show_progress(const struct state *s)
 {
 	const struct series *series = s->series;
-	uint64_t due_ns, now = now_ns();
+	uint64_t due_ns, now = clock_mono_ns();
 	char of[16] = "", left[DURATION_BYTES];
 
 	if (series->count > 0)
@@ -188,7 +179,7 @@ static int step(struct state *s, int fd)
 int series_follow(const struct series *series, int fd)
 {
 	static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
-	struct state s = {.series = series, .started_ns = now_ns()};
+	struct state s = {.series = series, .started_ns = clock_mono_ns()};
 	_cleanup_close_ int signals_fd = -1;
 	int code;
 

@@ -100,6 +100,3 @@ struct control_context {
 	void (*offcpu_close)(struct engine *e, struct window *w); /* NULL is fine */
 	void (*quit)(struct engine *e);
 };
-
-int64_t control_unix_ns(void);
-uint64_t control_mono_ns(void);

@@ -171,7 +171,7 @@ static int write_heap(struct dump *d)
 	struct frozen frozen;
 	int r;
 
-	d->time_unix_ns = control_unix_ns();
+	d->time_unix_ns = clock_unix_ns();
 	r = heap_client_read(d->ctx->keeper, d->client, d->ctx->modules, &profile);
 	if (r < 0)
 		return r;
@@ -183,7 +183,7 @@ static int write_heap(struct dump *d)
 static int on_trim_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct dump *d = userdata;
-	int r = trim_poll(&d->trim, d->ctx->keeper, control_mono_ns());
+	int r = trim_poll(&d->trim, d->ctx->keeper, clock_mono_ns());
 
 	if (r == -EAGAIN) {
 		d->poll_us = min(2 * d->poll_us, (uint64_t)TRIM_POLL_MOST_US);
@@ -206,7 +206,7 @@ static int on_trim_timer(sd_event_source *source, uint64_t usec, void *userdata)
 /* Returns 0 when the trim is under way; else there is none to wait for. */
 static int begin_trim(struct dump *d)
 {
-	int r = trim_start(&d->trim, d->ctx->keeper, d->client, control_mono_ns());
+	int r = trim_start(&d->trim, d->ctx->keeper, d->client, clock_mono_ns());
 
 	if (r < 0) {
 		d->trimmed = true;
@@ -323,7 +323,7 @@ int dump_cpu(struct control_context *ctx, const struct window_span *span,
 
 	if (!d)
 		return -ENOMEM;
-	d->time_unix_ns = control_unix_ns();
+	d->time_unix_ns = clock_unix_ns();
 	r = freeze_cpu(d, span, filter, &frozen);
 	if (r >= 0)
 		r = submit(d, &frozen);

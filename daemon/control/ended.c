@@ -33,7 +33,7 @@ static struct ended **choose_victim(struct control_context *ctx)
 
 static void expire(struct control_context *ctx)
 {
-	uint64_t now = control_mono_ns();
+	uint64_t now = clock_mono_ns();
 
 	for (struct ended **at = &ctx->ended; *at;) {
 		if (now - (*at)->mono_ns > PROFD_ENDED_SECONDS * NSEC_PER_SEC)

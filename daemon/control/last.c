@@ -81,7 +81,7 @@ static void learn_ending(struct control_context *ctx, const struct heap_client *
 		.uid = client->uid,
 		.unit = client->unit,
 		.unix_ns = client->died_unix_ns,
-		.mono_ns = control_mono_ns(),
+		.mono_ns = clock_mono_ns(),
 		.in_order = ret->in_order,
 	};
 

@@ -52,21 +52,13 @@ const struct loss_info *loss_info(enum loss loss)
 	return loss < LOSS_STACKS ? &infos[loss] : &stack_infos[loss - LOSS_STACKS];
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
-}
-
 /* Who is who, and what the stacks are of, is the same for both. */
 static struct window_moment common_moment(const struct control_context *ctx,
 					  const struct sampler_stats *cpu)
 {
 	struct window_moment m = {
-		.unix_ns = control_unix_ns(),
-		.mono_ns = control_mono_ns(),
+		.unix_ns = clock_unix_ns(),
+		.mono_ns = clock_mono_ns(),
 	};
 
 	m.counters[LOSS_RECORDS] = cpu->lost_records;

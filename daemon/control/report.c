@@ -249,7 +249,7 @@ void report_state(struct control_context *ctx, bool all, struct report_state *re
 	t->counters = ret_s->pointers;
 	t->version = PROFD_VERSION;
 	t->pid = (uint32_t)getpid();
-	t->uptime_ns = control_mono_ns() - ctx->start_mono_ns;
+	t->uptime_ns = clock_mono_ns() - ctx->start_mono_ns;
 	t->state_dir = (char *)store_dir(ctx->store);
 	t->event = ctx->sampler ? (char *)sampler_event(ctx->sampler) : "none";
 	t->event_note = ctx->sampler ? (char *)sampler_event_note(ctx->sampler)

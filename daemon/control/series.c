@@ -336,7 +336,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	if (s->spec.seconds_ns && !s->measuring) {
 		measure(s);
 		if (s->window || s->offcpu)
-			return wait_until(s, control_mono_ns() + s->spec.seconds_ns);
+			return wait_until(s, clock_mono_ns() + s->spec.seconds_ns);
 	}
 	s->index++;
 	s->stepping = true;
@@ -367,7 +367,7 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
 		s->spec.seconds_ns = 0;
 	s->handlers = *handlers;
 	s->userdata = userdata;
-	s->due_mono_ns = control_mono_ns() + (spec->rotation ? spec->every_ns : 0);
+	s->due_mono_ns = clock_mono_ns() + (spec->rotation ? spec->every_ns : 0);
 	r = sd_event_add_time(ctx->loop, &s->timer, CLOCK_MONOTONIC, s->due_mono_ns / 1000, 1000,
 			      on_timer, s);
 	if (r < 0) {

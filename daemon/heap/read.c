@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "profd/base.h"
 
@@ -283,14 +282,6 @@ static int load(struct keeper *keeper, struct heap_client *client, struct module
 	return 0;
 }
 
-static uint64_t mono_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static int read_kind(struct keeper *keeper, struct heap_client *client,
 		     struct module_table *modules, enum heap_kind kind,
 		     struct heap_profile *ret_profile)
@@ -305,8 +296,8 @@ static int read_kind(struct keeper *keeper, struct heap_client *client,
 		return r;
 	r = convert(&profile, copy, found, modules, client->pid, kind);
 	if (r >= 0 && kind == HEAP_KIND_HEAP)
-		r = heap_table_ages(client->table_fd, copy, mono_ms(), profile.ages, HEAP_AGES_MAX,
-				    &profile.n_ages);
+		r = heap_table_ages(client->table_fd, copy, clock_mono_ns() / NSEC_PER_MSEC,
+				    profile.ages, HEAP_AGES_MAX, &profile.n_ages);
 	heap_copy_free(copy);
 	if (r < 0) {
 		heap_profile_done(&profile);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "profd/base.h"
 #include "profd/limits.h"
@@ -66,12 +65,7 @@ static double mb(uint64_t bytes)
 void trim_describe(const struct trim *trim, char *ret, size_t size)
 {
 	const struct heap_reply *a = &trim->reply;
-	struct timespec now;
-	double at;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	at = (double)now.tv_sec + (double)now.tv_nsec / 1e9 -
-	     (double)trim->client->start_unix_ns / 1e9;
+	double at = (double)(clock_unix_ns() - (int64_t)trim->client->start_unix_ns) / 1e9;
 	if (trim->result == -ETIMEDOUT)
 		snprintf(ret, size, "trim skipped @%.3fs: no answer within %d ms", at,
 			 PROFD_TRIM_DEADLINE_MS);

@@ -19,7 +19,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "profd/base.h"
 
@@ -61,14 +60,6 @@ int peek_new(struct peek **ret_peek)
 	}
 	*ret_peek = p;
 	return 0;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
 }
 
 static void end_child(struct peek *p)
@@ -207,7 +198,7 @@ ssize_t peek_read(struct peek *p, pid_t pid, uint64_t address, size_t bytes,
 	for (unsigned i = 0; i < PEEK_MOST; i++)
 		if (p->slow[i].pid == pid)
 			return -EBUSY;
-	if (now_ns() < p->rest_until_ns || !reap(p))
+	if (clock_mono_ns() < p->rest_until_ns || !reap(p))
 		return -EBUSY;
 	if (p->fd < 0)
 		r = start_child(p);
@@ -219,7 +210,7 @@ ssize_t peek_read(struct peek *p, pid_t pid, uint64_t address, size_t bytes,
 		p->slow[p->next_slow].pid = pid;
 		p->slow[p->next_slow].child = p->child;
 		p->next_slow = (p->next_slow + 1) % PEEK_MOST;
-		p->rest_until_ns = now_ns() + PEEK_REST_NS;
+		p->rest_until_ns = clock_mono_ns() + PEEK_REST_NS;
 		return r;
 	}
 	if (got > 0)

@@ -116,13 +116,10 @@ static bool is_accident(const struct job *job, int status)
 static void quarantine_suspect(struct scribe *s, uint32_t id, int status, bool hung)
 {
 	const struct module *module = module_by_id(s->modules, id);
-	struct timespec now;
 
-	if (!module)
-		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	quarantine_add(s->quarantine, module, status, hung ? s->job_limit_ns : 0,
-		       (int64_t)now.tv_sec * (int64_t)NSEC_PER_SEC + now.tv_nsec);
+	if (module)
+		quarantine_add(s->quarantine, module, status, hung ? s->job_limit_ns : 0,
+			       clock_unix_ns());
 }
 
 /* The process has ended, or, if @hung, is to be ended here. */

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "profd/base.h"
 
@@ -28,14 +27,6 @@ struct place { /* the mapping at hand */
 	struct source *source; /* NULL: none */
 	bool announced;
 };
-
-static uint64_t now_mono_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
 
 static int place_init(struct place *place, const struct pprof *p, const struct symbolize *how,
 		      uint64_t mapping)
@@ -110,7 +101,7 @@ static int set_found(struct pprof *p, uint64_t id, struct place *place, uint64_t
 		     const struct symbolize *how, bool kept, bool *ret_named)
 {
 	_cleanup_(symbol_done) struct symbol symbol = {};
-	bool lines = now_mono_ns() < how->deadline_mono_ns;
+	bool lines = clock_mono_ns() < how->deadline_mono_ns;
 	uint64_t vaddr;
 	int r;
 

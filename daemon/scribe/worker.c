@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <uthash.h>
@@ -49,14 +48,6 @@ struct worker {
 	struct cache *cache;
 	struct worker_file *files;
 };
-
-static uint64_t now_mono_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
 
 /* Waits while the engine is busy. */
 static int worker_send(struct worker *w, const Profd__Scribe__FromScribe *message)
@@ -222,7 +213,7 @@ static int worker_run_job(struct worker *w, const Profd__Scribe__Job *job, int r
 {
 	_cleanup_(free_profile) struct pprof *p = NULL;
 	struct symbolize_result result;
-	uint64_t start_ns = now_mono_ns();
+	uint64_t start_ns = clock_mono_ns();
 	int r;
 
 	/* The descriptor's position is shared with whoever read it before. */
@@ -243,7 +234,7 @@ static int worker_run_job(struct worker *w, const Profd__Scribe__Job *job, int r
 	finished->locations = result.locations;
 	finished->locations_named = result.named;
 	finished->locations_cached = result.cached;
-	finished->duration_ns = now_mono_ns() - start_ns;
+	finished->duration_ns = clock_mono_ns() - start_ns;
 	return 0;
 }
 
