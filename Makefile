@@ -25,7 +25,7 @@ profctl_c := args command connect deliver expand list main output private run ru
 	series signals snapshot status symbolize table top units
 daemon_c := config engine engine_clients engine_cpu engine_memory engine_offcpu engine_stack \
 	engine_timers main symbolize_file \
-	keeper/debug keeper/keeper keeper/open keeper/peek \
+	keeper/debug keeper/keeper keeper/open keeper/peek keeper/tracepoint \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping proc/maps \
 	proc/memory proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
 	proc/process proc/records proc/waiting \

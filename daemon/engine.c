@@ -12,7 +12,6 @@
 #include "daemon/control/ended.h"
 #include "daemon/control/last.h"
 #include "daemon/engine_internal.h"
-#include "daemon/keeper/peek.h"
 #include "profd/base.h"
 
 #define RETAIN_EVERY_US 10000000
@@ -279,7 +278,6 @@ void engine_free(struct engine *e)
 	sd_event_source_disable_unref(e->sweep_timer);
 	sd_event_source_disable_unref(e->quit_timer);
 	engine_offcpu_free(e);
-	peek_free(e->peek);
 	windows_free(e->ctx.windows);
 	unwinder_free(e->ctx.unwinder);
 	sampler_free(e->ctx.sampler);

@@ -253,7 +253,7 @@ int engine_watch_tree(struct engine *e, pid_t pid, char *why, size_t why_size)
 {
 	struct process *process = process_get(e->ctx.processes, pid);
 
-	if (process && sampler_measures_time(e->config->event) &&
+	if (process && sampler_measures_time(e->ctx.keeper, e->config->event) &&
 	    engine_start_cpu(e, 0, why, why_size) >= 0) {
 		process->watched = true;
 		e->tree_only = true;

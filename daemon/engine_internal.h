@@ -27,7 +27,6 @@ struct engine {
 	uint64_t scanned_mono_ns; /* 0: never */
 	sd_event_source *quit_timer;
 	uint64_t quit_by_mono_ns;
-	struct peek *peek;     /* NULL: not needed yet */
 	struct offcpu *offcpu; /* NULL: nobody asks for it now */
 	uint64_t lost;	       /* records of processes lost by the last drain's end */
 	sd_event_source **rings;

@@ -17,7 +17,7 @@
 #include "daemon/cpu/switches.h"
 #include "daemon/cpu/wait.h"
 #include "daemon/engine_internal.h"
-#include "daemon/keeper/peek.h"
+#include "daemon/keeper/keeper.h"
 #include "daemon/proc/waiting.h"
 #include "daemon/profile/settle.h"
 #include "profd/base.h"
@@ -213,7 +213,7 @@ static size_t walk(struct engine *e, const struct wait_thread *t, const struct w
 	if (!process || w->user_pc == 0)
 		return 0;
 	if (w->user_sp > UINT32_MAX) { /* else of 32 bits: the innermost frame will do */
-		got = peek_read(e->peek, t->pid, w->user_sp, PEEK_BYTES, &in.stack);
+		got = keeper_read_stack(e->ctx.keeper, t->pid, t->tid, w->user_sp, &in.stack);
 		in.stack_bytes = got > 0 ? (size_t)got : 0;
 	}
 	return unwinder_walk(e->ctx.unwinder, &in, frames, PROFD_MAX_FRAMES, ret_end);
@@ -300,8 +300,7 @@ void engine_offcpu_free(struct engine *e)
 	switches_free(e->ctx.switches);
 	wait_table_free(e->ctx.waits);
 	windows_free(o->windows);
-	if (e->peek)
-		peek_rest(e->peek);
+	keeper_rest(e->ctx.keeper);
 	e->ctx.switches = NULL;
 	e->ctx.waits = NULL;
 	e->offcpu = NULL;
@@ -329,8 +328,7 @@ static int make(struct engine *e, char *why, size_t why_size)
 	if ((r = windows_new(&o->windows)) < 0)
 		return r;
 	windows_set_shape(o->windows, SETTLE_N, e->missing->id);
-	if ((!e->peek && (r = peek_new(&e->peek)) < 0) ||
-	    (r = wait_table_new(on_wait, e, &e->ctx.waits)) < 0 ||
+	if ((r = wait_table_new(on_wait, e, &e->ctx.waits)) < 0 ||
 	    (r = sd_event_add_time_relative(e->ctx.loop, &o->timer, CLOCK_MONOTONIC,
 					    SWITCHES_DRAIN_NS / 1000, 1000, on_timer, e)) < 0)
 		return r;

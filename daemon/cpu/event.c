@@ -89,7 +89,8 @@ static int encode_any_spelling(const char *name, struct perf_event_attr *ret_att
 
 /* "SYSTEM:NAME", and what modifies it as libpfm4 would read it behind an event of
  * its own. */
-static int encode_tracepoint(const char *name, struct perf_event_attr *ret_attr)
+static int encode_tracepoint(struct keeper *keeper, const char *name,
+			     struct perf_event_attr *ret_attr)
 {
 	char parts[EVENT_NAME_BYTES], modified[EVENT_NAME_BYTES + 16];
 	struct perf_event_attr attr;
@@ -107,7 +108,7 @@ static int encode_tracepoint(const char *name, struct perf_event_attr *ret_attr)
 	modifiers = strchr(event, ':');
 	if (modifiers)
 		*modifiers++ = '\0';
-	rc = tracepoint_find(parts, event, &id);
+	rc = tracepoint_find(keeper, parts, event, &id);
 	if (rc < 0)
 		return rc == -EINVAL ? -ENOENT : rc;
 	snprintf(modified, sizeof(modified), "page-faults%s%s", modifiers ? ":" : "",
@@ -167,7 +168,7 @@ static void set_measure(struct event *e)
 		e->measure = SAMPLER_CYCLES;
 }
 
-int event_find(const char *name, struct event *ret_event)
+int event_find(struct keeper *keeper, const char *name, struct event *ret_event)
 {
 	struct event e = {0};
 	const struct usual *usual;
@@ -178,7 +179,7 @@ int event_find(const char *name, struct event *ret_event)
 	strcpy(e.name, name);
 	rc = encode_any_spelling(name, &e.attr);
 	if (rc < 0)
-		rc = encode_tracepoint(name, &e.attr);
+		rc = encode_tracepoint(keeper, name, &e.attr);
 	if (rc < 0)
 		return rc;
 	/* Period and frequency share one field. */
@@ -271,7 +272,7 @@ static bool is_available(struct keeper *keeper, const char *name)
 	_cleanup_close_ int fd = -1;
 	struct event e;
 
-	if (event_find(name, &e) < 0)
+	if (event_find(keeper, name, &e) < 0)
 		return false;
 	set_rate(&e, 1);
 	e.attr.exclude_kernel = 1;
@@ -290,7 +291,7 @@ void event_list_available(struct keeper *keeper, char *ret, size_t size)
 		if (is_available(keeper, usual_events[i].name))
 			n += (size_t)snprintf(ret + n, size - n, "%s%s", n ? ", " : "",
 					      usual_events[i].name);
-	if (n < size && tracepoint_find(EXAMPLE_SYSTEM, EXAMPLE_NAME, &id) == 0)
+	if (n < size && tracepoint_find(keeper, EXAMPLE_SYSTEM, EXAMPLE_NAME, &id) == 0)
 		n += (size_t)snprintf(ret + n, size - n, "%stracepoints such as %s:%s",
 				      n ? ", and " : "", EXAMPLE_SYSTEM, EXAMPLE_NAME);
 	if (n == 0)

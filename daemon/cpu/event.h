@@ -31,7 +31,7 @@ struct event {
  * Returns 0; -ENOENT: no such event; -ENXIO, -EACCES: it would be a tracepoint,
  * but there is no tracefs, or it is closed to us; -EINVAL: a clock with a fixed
  * period, which is its frequency by another name; -ENAMETOOLONG. */
-int event_find(const char *name, struct event *ret_event);
+int event_find(struct keeper *keeper, const char *name, struct event *ret_event);
 
 /* Completes the attr: what a sample holds, and how often. @tree: start at the next
  * exec, and follow children. */

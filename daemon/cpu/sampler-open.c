@@ -217,7 +217,7 @@ static void explain(const struct sampler *s, int error, char *why, size_t size)
 static int open_named(const struct sampler_config *config, const char *name, struct sampler *s,
 		      char *why, size_t why_size)
 {
-	int rc = event_find(name, &s->event);
+	int rc = event_find(s->keeper, name, &s->event);
 
 	if (rc < 0) {
 		explain_name(s->keeper, name, rc, why, why_size);

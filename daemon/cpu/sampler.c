@@ -25,11 +25,11 @@
 #include "daemon/cpu/sampler-state.h"
 #include "profd/base.h"
 
-bool sampler_measures_time(const char *event)
+bool sampler_measures_time(struct keeper *keeper, const char *event)
 {
 	struct event e;
 
-	return !event || event_find(event, &e) < 0 || e.measure != SAMPLER_EVENTS;
+	return !event || event_find(keeper, event, &e) < 0 || e.measure != SAMPLER_EVENTS;
 }
 
 int sampler_new(struct keeper *keeper, const struct sampler_config *config, struct sampler **ret_s,

@@ -87,7 +87,7 @@ struct sampler_stats {
 
 /* Whether samples of @event (NULL: the default) stand for time: a clock, or cycles
  * at a frequency. True also of what is no event. */
-bool sampler_measures_time(const char *event);
+bool sampler_measures_time(struct keeper *keeper, const char *event);
 
 /* Returns 0, or -errno with one line in @why: what was tried, what to do. */
 int sampler_new(struct keeper *keeper, const struct sampler_config *config, struct sampler **ret_s,

@@ -172,7 +172,7 @@ int switches_open(struct keeper *keeper, const struct switches_config *config, s
 	set_stacks(&stacks, s->period);
 	set_switches(&switches);
 	s->note = "";
-	if (tracepoint_find("sched", "sched_switch", &tracepoint) == 0) {
+	if (tracepoint_find(keeper, "sched", "sched_switch", &tracepoint) == 0) {
 		struct perf_event_attr traced = stacks;
 
 		traced.type = PERF_TYPE_TRACEPOINT;

@@ -235,5 +235,5 @@ int keeper_open_debug(struct keeper *keeper, const struct keeper_debug *wanted)
 		return -errno;
 	if (!is_trusted(wanted, &st, owner))
 		return -EPERM;
-	return open_regular(wanted->pid > 0 ? wanted->pid : getpid(), path_fd, O_RDONLY);
+	return open_object(wanted->pid > 0 ? wanted->pid : getpid(), path_fd);
 }

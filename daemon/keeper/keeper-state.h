@@ -11,6 +11,7 @@
 
 struct keeper {
 	int proc_fd;
+	struct peek *peek;			/* NULL: not needed yet */
 	char *debug_dirs[PROFD_MAX_DEBUG_DIRS]; /* added ones, the last first */
 	unsigned n_debug_dirs;
 };

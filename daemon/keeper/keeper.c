@@ -14,12 +14,15 @@
 #include <inttypes.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "daemon/keeper/keeper-state.h"
 #include "daemon/keeper/open.h"
+#include "daemon/keeper/peek.h"
 #include "profd/base.h"
+#include "profd/heap_table.h"
 
 static const char *const process_files[] = {
 	[KEEPER_MAPS] = "maps",	    [KEEPER_STAT] = "stat",
@@ -27,6 +30,12 @@ static const char *const process_files[] = {
 	[KEEPER_CGROUP] = "cgroup", [KEEPER_SMAPS] = "smaps",
 	[KEEPER_LIMITS] = "limits", [KEEPER_SMAPS_ROLLUP] = "smaps_rollup",
 	[KEEPER_TASK] = "task",	    [KEEPER_ENVIRON] = "environ",
+};
+
+static const char *const thread_files[] = {
+	[KEEPER_THREAD_COMM] = "comm",	     [KEEPER_THREAD_STAT] = "stat",
+	[KEEPER_THREAD_STACK] = "stack",     [KEEPER_THREAD_WCHAN] = "wchan",
+	[KEEPER_THREAD_SYSCALL] = "syscall",
 };
 
 static const char *const machine_files[] = {
@@ -52,7 +61,8 @@ void keeper_free(struct keeper *keeper)
 {
 	if (!keeper)
 		return;
-	close(keeper->proc_fd);
+	profd_closep(&keeper->proc_fd);
+	peek_free(keeper->peek);
 	for (unsigned i = 0; i < keeper->n_debug_dirs; i++)
 		free(keeper->debug_dirs[i]);
 	free(keeper);
@@ -86,16 +96,62 @@ int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file)
 	return fd < 0 ? -errno : fd;
 }
 
-int keeper_open_thread(struct keeper *keeper, pid_t pid, pid_t tid)
+/* procfs gives a text in pieces. */
+static ssize_t read_text(int fd, char *ret, size_t size)
 {
+	size_t n = 0;
+
+	while (n < size) {
+		ssize_t got = read(fd, ret + n, size - n);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		n += (size_t)got;
+	}
+	return (ssize_t)n;
+}
+
+ssize_t keeper_read_file(struct keeper *keeper, pid_t pid, enum keeper_file file, char *ret,
+			 size_t size)
+{
+	_cleanup_close_ int fd = keeper_open_file(keeper, pid, file);
+
+	return fd < 0 ? fd : read_text(fd, ret, size);
+}
+
+ssize_t keeper_read_thread(struct keeper *keeper, pid_t pid, pid_t tid,
+			   enum keeper_thread_file file, char *ret, size_t size)
+{
+	_cleanup_close_ int fd = -1;
 	char path[64];
-	int fd;
+
+	if (pid <= 0 || tid <= 0 || (unsigned)file >= ARRAY_SIZE(thread_files))
+		return -EINVAL;
+	snprintf(path, sizeof(path), "%d/task/%d/%s", (int)pid, (int)tid, thread_files[file]);
+	fd = openat(keeper->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : read_text(fd, ret, size);
+}
+
+ssize_t keeper_read_stack(struct keeper *keeper, pid_t pid, pid_t tid, uint64_t sp,
+			  const uint8_t **ret_bytes)
+{
+	int r = 0;
 
 	if (pid <= 0 || tid <= 0)
 		return -EINVAL;
-	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid, (int)tid);
-	fd = openat(keeper->proc_fd, path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (!keeper->peek)
+		r = peek_new(&keeper->peek);
+	return r < 0 ? r : peek_read(keeper->peek, pid, sp, PEEK_BYTES, ret_bytes);
+}
+
+void keeper_rest(struct keeper *keeper)
+{
+	if (keeper->peek)
+		peek_rest(keeper->peek);
 }
 
 int keeper_open_machine(struct keeper *keeper, enum keeper_machine file)
@@ -159,7 +215,7 @@ int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_
 		path_fd = take_path(keeper, pid, path);
 	if (path_fd < 0)
 		return path_fd;
-	return open_regular(pid, path_fd, O_RDONLY);
+	return open_object(pid, path_fd);
 }
 
 int keeper_open_program(struct keeper *keeper, pid_t pid)
@@ -171,7 +227,7 @@ int keeper_open_program(struct keeper *keeper, pid_t pid)
 		return -EINVAL;
 	snprintf(path, sizeof(path), "%d/exe", (int)pid);
 	path_fd = openat(keeper->proc_fd, path, O_PATH | O_CLOEXEC);
-	return path_fd < 0 ? -errno : open_regular(pid, path_fd, O_RDONLY);
+	return path_fd < 0 ? -errno : open_object(pid, path_fd);
 }
 
 /* Asked of the file that is open, so that nothing can be put in its place. */
@@ -213,6 +269,16 @@ int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_
 	return r < 0 ? r : take_fd(&fd);
 }
 
+static bool is_called_table(int fd)
+{
+	static const char name[] = "/memfd:" HEAP_TABLE_NAME " (deleted)";
+	char link[64], is[sizeof(name)];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return readlink(link, is, sizeof(is)) == sizeof(name) - 1 &&
+	       memcmp(is, name, sizeof(name) - 1) == 0;
+}
+
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)
 {
 	const int size_seals = F_SEAL_SHRINK | F_SEAL_GROW;
@@ -230,7 +296,7 @@ int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t
 	/* Only memfds can be sealed against changing their size: a file that the
 	 * target would have us write to ends here, on tmpfs too. */
 	seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || (seals & size_seals) != size_seals)
+	if (seals < 0 || (seals & size_seals) != size_seals || !is_called_table(fd))
 		return -EINVAL;
 	return take_fd(&fd);
 }

@@ -31,6 +31,16 @@ enum keeper_file {
 	KEEPER_TASK,
 };
 
+/* Of /proc/PID/task/TID. Of most of them the kernel asks who reads them, not only who
+ * opened them. */
+enum keeper_thread_file {
+	KEEPER_THREAD_COMM,
+	KEEPER_THREAD_STAT,
+	KEEPER_THREAD_SYSCALL, /* what it waits in, and its stack pointer */
+	KEEPER_THREAD_STACK,   /* the kernel's functions; for root with CAP_SYS_ADMIN only */
+	KEEPER_THREAD_WCHAN,   /* the innermost of these */
+};
+
 /* Of the machine. KEEPER_PROC is /proc itself, a directory descriptor: which
  * processes there are. KEEPER_MODULES is /proc/modules. */
 enum keeper_machine {
@@ -47,17 +57,32 @@ int keeper_open_event(struct keeper *keeper, const struct perf_event_attr *attr,
 		      unsigned long flags);
 int keeper_open_process(struct keeper *keeper, pid_t pid); /* a pidfd */
 int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file);
-/* /proc/PID/task/TID/syscall: what a thread waits in, and its stack pointer. The
- * kernel asks also of who reads it, not only of who opens it. */
-int keeper_open_thread(struct keeper *keeper, pid_t pid, pid_t tid);
 int keeper_open_machine(struct keeper *keeper, enum keeper_machine file);
+
+/* A file's beginning, in at most @size bytes. Returns their number or -errno. */
+ssize_t keeper_read_file(struct keeper *keeper, pid_t pid, enum keeper_file file, char *ret,
+			 size_t size);
+ssize_t keeper_read_thread(struct keeper *keeper, pid_t pid, pid_t tid,
+			   enum keeper_thread_file file, char *ret, size_t size);
+
+#define KEEPER_TRACEPOINT_BYTES 128 /* of either part, with its end */
+
+/* The file that holds the number of the tracepoint SYSTEM:NAME. -ENXIO: tracefs is not
+ * mounted; -EACCES: it may not be read; -ENOENT; -EINVAL: no name of a tracepoint. */
+int keeper_open_tracepoint(struct keeper *keeper, const char *system, const char *name);
+
+/* The stack of a thread that waits, from its stack pointer @sp on, up to the first byte
+ * that cannot be read; as peek_read(), which see. */
+ssize_t keeper_read_stack(struct keeper *keeper, pid_t pid, pid_t tid, uint64_t sp,
+			  const uint8_t **ret_bytes);
+void keeper_rest(struct keeper *keeper); /* no stacks are wanted for now */
 
 /* The file that @pid has mapped at @start..@end, read-only; @path is what its
  * maps call it, for when map_files is not to be had: then it is opened below
  * /proc/PID/root, or, when @pid has gone, as it stands. By path it may be
  * another file than the one that was mapped: the caller compares. Regular files
  * only, and never one that would make the caller wait (FIFOs, devices, FUSE):
- * -EINVAL. */
+ * -EINVAL; and of these only what ELF files hold code: -ENOEXEC. */
 int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end,
 		       const char *path);
 
@@ -116,5 +141,6 @@ int keeper_add_debug_dir(struct keeper *keeper, const char *path);
  */
 int keeper_open_debug(struct keeper *keeper, const struct keeper_debug *wanted);
 
-/* As keeper_open_mapped for a heap table, which is also written to. */
+/* As keeper_open_mapped for a heap table, which is also written to: a file in memory
+ * of a table's name, sealed against changing its size. */
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end);

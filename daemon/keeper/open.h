@@ -27,3 +27,8 @@ int open_carefully(pid_t pid, int root_fd, const char *path);
  * (FUSE): opening that could take for ever. @pid's list of mounts says which
  * those are. @path_fd stays the caller's. A descriptor or -errno. */
 int open_regular(pid_t pid, int path_fd, int flags);
+
+/* The same, read-only, for what can hold code or names of code: an object, a program
+ * or a library of ELF. -ENOEXEC for anything else, core dumps too: whoever may name a
+ * file to the keeper gets to see no other kind of file. */
+int open_object(pid_t pid, int path_fd);

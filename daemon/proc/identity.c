@@ -231,22 +231,10 @@ int identity_parse_unit(const char *cgroup, char *ret_unit, size_t size)
 int identity_read_text(struct keeper *keeper, pid_t pid, enum keeper_file file,
 		       char ret[IDENTITY_MAX_BYTES])
 {
-	_cleanup_close_ int fd = keeper_open_file(keeper, pid, file);
-	size_t n = 0;
+	ssize_t n = keeper_read_file(keeper, pid, file, ret, IDENTITY_MAX_BYTES - 1);
 
-	if (fd < 0)
-		return fd;
-	while (n < IDENTITY_MAX_BYTES - 1) {
-		ssize_t got = read(fd, ret + n, IDENTITY_MAX_BYTES - 1 - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
+	if (n < 0)
+		return (int)n;
 	ret[n] = '\0';
 	return 0;
 }

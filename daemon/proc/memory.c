@@ -211,10 +211,10 @@ struct threads {
 
 static void take_thread(struct threads *t, pid_t tid)
 {
-	_cleanup_close_ int fd = keeper_open_thread(t->keeper, t->pid, tid);
 	uint64_t pointer;
 	char text[256];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	ssize_t n = keeper_read_thread(t->keeper, t->pid, tid, KEEPER_THREAD_SYSCALL, text,
+				       sizeof(text) - 1);
 	int r;
 
 	if (n < 0)

@@ -16,7 +16,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,6 +121,12 @@ struct process_entry *entry_make(struct process_table *table, pid_t pid)
 
 /* ---- /proc */
 
+/* Another user's process may not be signalled, but is there all the same. */
+static bool is_there(pid_t pid)
+{
+	return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
 static bool has_ended(const struct identity_stat *st)
 {
 	return st->state == 'Z' || st->state == 'X';
@@ -207,20 +212,12 @@ struct process *process_get(struct process_table *table, pid_t pid)
 static int read_thread_comm(struct process_table *table, pid_t pid, pid_t tid,
 			    char ret[PROCESS_COMM_BYTES])
 {
-	_cleanup_close_ int task_fd = keeper_open_file(table->keeper, pid, KEEPER_TASK);
-	_cleanup_close_ int fd = -1;
-	char path[32], comm[PROCESS_COMM_BYTES + 1] = {0};
-	ssize_t n;
+	char comm[PROCESS_COMM_BYTES + 1] = {0};
+	ssize_t n = keeper_read_thread(table->keeper, pid, tid, KEEPER_THREAD_COMM, comm,
+				       PROCESS_COMM_BYTES);
 
-	if (task_fd < 0)
-		return task_fd;
-	snprintf(path, sizeof(path), "%d/comm", (int)tid);
-	fd = openat(task_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, comm, PROCESS_COMM_BYTES);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	if (n > 0 && comm[n - 1] == '\n')
 		comm[n - 1] = '\0';
 	process_copy_comm(ret, comm);
@@ -275,7 +272,7 @@ const char *process_unit(struct process_table *table, struct process *process)
 	process->unit_known = true;
 	if (process->exited_ns == 0)
 		rc = process_read_unit(table->keeper, process->pid, &unit);
-	if (rc == 0 || (rc == -ENOENT && kill(process->pid, 0) == 0)) {
+	if (rc == 0 || (rc == -ENOENT && is_there(process->pid))) {
 		free(process->unit);
 		process->unit = unit;
 	} else if (!process->unit) { /* else it is the parent's */
@@ -304,7 +301,7 @@ static void sweep(struct process_table *table, uint64_t time_ns)
 	struct process_entry *e, *next;
 
 	HASH_ITER (hh, table->processes, e, next)
-		if (e->process.exited_ns == 0 && kill(e->process.pid, 0) < 0 && errno == ESRCH)
+		if (e->process.exited_ns == 0 && !is_there(e->process.pid))
 			entry_mark_exited(table, e, time_ns);
 	table->distrusted = false;
 }

@@ -14,7 +14,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,19 +23,17 @@
 #define KERNEL_THREAD 0x00200000 /* PF_KTHREAD */
 #define FILE_BYTES    4096
 
-static int read_file(int task_fd, pid_t tid, const char *name, char ret[FILE_BYTES])
-{
-	_cleanup_close_ int fd = -1;
-	char path[48];
-	ssize_t n;
+struct thread {
+	struct keeper *keeper;
+	pid_t pid, tid;
+};
 
-	snprintf(path, sizeof(path), "%d/%s", (int)tid, name);
-	fd = openat(task_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, ret, FILE_BYTES - 1);
+static int read_file(const struct thread *t, enum keeper_thread_file file, char ret[FILE_BYTES])
+{
+	ssize_t n = keeper_read_thread(t->keeper, t->pid, t->tid, file, ret, FILE_BYTES - 1);
+
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	ret[n] = '\0';
 	return 0;
 }
@@ -101,22 +98,22 @@ int waiting_parse_syscall(const char *syscall, struct waiting *w)
 	return 0;
 }
 
-static int look(int task_fd, pid_t tid, struct waiting *w)
+static int look(const struct thread *t, struct waiting *w)
 {
 	char text[FILE_BYTES];
-	int r = read_file(task_fd, tid, "stat", text);
+	int r = read_file(t, KEEPER_THREAD_STAT, text);
 
 	if (r < 0)
 		return -EAGAIN;
 	r = waiting_parse_stat(text);
 	if (r < 0)
 		return r;
-	if (read_file(task_fd, tid, "syscall", text) == 0 &&
+	if (read_file(t, KEEPER_THREAD_SYSCALL, text) == 0 &&
 	    waiting_parse_syscall(text, w) == -EAGAIN)
 		return -EAGAIN;
-	if (read_file(task_fd, tid, "stack", text) == 0)
+	if (read_file(t, KEEPER_THREAD_STACK, text) == 0)
 		(void)waiting_parse_stack(text, w);
-	if (w->n_functions == 0 && read_file(task_fd, tid, "wchan", text) == 0 &&
+	if (w->n_functions == 0 && read_file(t, KEEPER_THREAD_WCHAN, text) == 0 &&
 	    strcmp(text, "0") != 0)
 		(void)add_function(w, text, strlen(text));
 	return 0;
@@ -124,13 +121,10 @@ static int look(int task_fd, pid_t tid, struct waiting *w)
 
 int waiting_look(struct keeper *keeper, pid_t pid, pid_t tid, struct waiting *ret_waiting)
 {
-	_cleanup_close_ int task_fd = keeper_open_file(keeper, pid, KEEPER_TASK);
+	const struct thread t = {.keeper = keeper, .pid = pid, .tid = tid};
 	struct waiting w = {0};
-	int r;
+	int r = look(&t, &w);
 
-	if (task_fd < 0)
-		return -EAGAIN;
-	r = look(task_fd, tid, &w);
 	if (r == 0)
 		*ret_waiting = w;
 	return r;
@@ -140,8 +134,7 @@ int waiting_look(struct keeper *keeper, pid_t pid, pid_t tid, struct waiting *re
 
 struct scan {
 	struct keeper *keeper;
-	pid_t pid;   /* the process being looked at, */
-	int task_fd; /* and its threads */
+	pid_t pid; /* the process being looked at */
 	size_t left;
 	int beyond;
 	void (*each)(pid_t pid, pid_t tid, void *userdata);
@@ -151,13 +144,14 @@ struct scan {
 static bool scan_thread(pid_t tid, void *userdata)
 {
 	struct scan *s = userdata;
+	const struct thread t = {.keeper = s->keeper, .pid = s->pid, .tid = tid};
 	char text[FILE_BYTES];
 
 	if (s->left == 0) {
 		s->beyond++;
 		return true;
 	}
-	if (read_file(s->task_fd, tid, "stat", text) < 0 || waiting_parse_stat(text) < 0)
+	if (read_file(&t, KEEPER_THREAD_STAT, text) < 0 || waiting_parse_stat(text) < 0)
 		return true;
 	s->left--;
 	s->each(s->pid, tid, s->userdata);
@@ -168,12 +162,8 @@ static void scan_process(pid_t pid, void *userdata)
 {
 	struct scan *s = userdata;
 
-	s->task_fd = keeper_open_file(s->keeper, pid, KEEPER_TASK);
-	if (s->task_fd < 0)
-		return;
 	s->pid = pid;
 	(void)process_each_thread(s->keeper, pid, scan_thread, s);
-	profd_closep(&s->task_fd);
 }
 
 int waiting_scan(struct keeper *keeper, size_t most,

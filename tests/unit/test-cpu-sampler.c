@@ -641,7 +641,7 @@ static void check_event(const char *name, const char *type, enum sampler_measure
 {
 	struct event e;
 
-	assert_int_equal(event_find(name, &e), 0);
+	assert_int_equal(event_find(keeper, name, &e), 0);
 	assert_string_equal(e.name, name);
 	assert_string_equal(e.type, type);
 	assert_int_equal(e.measure, measure);
@@ -655,7 +655,7 @@ static void test_event_names_have_many_spellings(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		check_event(names[i], "cpu-clock", SAMPLER_TIME);
-		assert_int_equal(event_find(names[i], &e), 0);
+		assert_int_equal(event_find(keeper, names[i], &e), 0);
 		assert_int_equal(e.attr.config, PERF_COUNT_SW_CPU_CLOCK);
 	}
 	check_event("task-clock", "task-clock", SAMPLER_TIME);
@@ -666,15 +666,15 @@ static void test_event_names_have_many_spellings(void **state)
 	check_event("cycles:u", "cycles:u", SAMPLER_CYCLES);
 	check_event("cycles:period=100000", "cycles", SAMPLER_EVENTS);
 	check_event("instructions", "instructions", SAMPLER_EVENTS);
-	assert_true(sampler_measures_time(NULL));
-	assert_true(sampler_measures_time("cpu-clock"));
-	assert_false(sampler_measures_time("page-faults"));
-	assert_int_equal(event_find("cycles:u", &e), 0);
+	assert_true(sampler_measures_time(keeper, NULL));
+	assert_true(sampler_measures_time(keeper, "cpu-clock"));
+	assert_false(sampler_measures_time(keeper, "page-faults"));
+	assert_int_equal(event_find(keeper, "cycles:u", &e), 0);
 	assert_int_equal(e.attr.exclude_kernel, 1);
-	assert_int_equal(event_find("cycles:freq=250", &e), 0);
+	assert_int_equal(event_find(keeper, "cycles:freq=250", &e), 0);
 	assert_int_equal(e.own_frequency_hz, 250);
 	assert_int_equal(e.own_period, 0);
-	assert_int_equal(event_find("page-faults:period=7", &e), 0);
+	assert_int_equal(event_find(keeper, "page-faults:period=7", &e), 0);
 	assert_int_equal(e.own_period, 7);
 }
 
@@ -684,14 +684,14 @@ static void test_attr_of_hardware_events(void **state)
 {
 	struct event e;
 
-	assert_int_equal(event_find("cycles", &e), 0);
+	assert_int_equal(event_find(keeper, "cycles", &e), 0);
 	event_set_sampling(&e, 99, 4096, 1 << 20, false);
 	assert_int_equal(e.attr.type, PERF_TYPE_HARDWARE);
 	assert_int_equal(e.attr.config, PERF_COUNT_HW_CPU_CYCLES);
 	assert_int_equal(e.attr.freq, 1);
 	assert_int_equal(e.attr.sample_freq, 99);
 	assert_int_equal(e.attr.sample_type, RECORD_SAMPLE_TYPE);
-	assert_int_equal(event_find("instructions:period=1000000", &e), 0);
+	assert_int_equal(event_find(keeper, "instructions:period=1000000", &e), 0);
 	event_set_sampling(&e, 99, 4096, 1 << 20, false);
 	assert_int_equal(e.attr.config, PERF_COUNT_HW_INSTRUCTIONS);
 	assert_int_equal(e.attr.freq, 0);
@@ -702,7 +702,7 @@ static void test_attr_of_hardware_events(void **state)
 static void test_tracepoint(void **state)
 {
 	struct event e;
-	int rc = event_find("sched:sched_switch", &e);
+	int rc = event_find(keeper, "sched:sched_switch", &e);
 
 	if (rc == -ENXIO || rc == -EACCES) {
 		print_message("SKIPPED: no tracefs here, or it is closed\n");
@@ -710,14 +710,14 @@ static void test_tracepoint(void **state)
 	}
 	check_event("sched:sched_switch", "sched:sched_switch", SAMPLER_EVENTS);
 	check_event("sched:sched_switch:k:period=3", "sched:sched_switch:k", SAMPLER_EVENTS);
-	assert_int_equal(event_find("sched:sched_switch:k:period=3", &e), 0);
+	assert_int_equal(event_find(keeper, "sched:sched_switch:k:period=3", &e), 0);
 	assert_int_equal(e.attr.type, PERF_TYPE_TRACEPOINT);
 	assert_true(e.attr.config > 0);
 	assert_int_equal(e.own_period, 3);
 	assert_int_equal(e.attr.exclude_user, 1);
 	assert_true(e.in_kernel);
-	assert_int_equal(event_find("sched:sched_switch:nonsense", &e), -ENOENT);
-	assert_int_equal(event_find("sched:no_such_thing", &e), -ENOENT);
+	assert_int_equal(event_find(keeper, "sched:sched_switch:nonsense", &e), -ENOENT);
+	assert_int_equal(event_find(keeper, "sched:no_such_thing", &e), -ENOENT);
 }
 
 /* Every 5th fault: the samples are a fifth of the faults, and stand for all. */

@@ -32,7 +32,10 @@ static void make_file(const char *name, mode_t mode)
 {
 	_cleanup_close_ int fd = open(below(name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
+	static const uint8_t head[64] = {0x7f, 'E', 'L', 'F', 2, 1, 1, [16] = 3};
+
 	assert_true(fd >= 0);
+	assert_int_equal(write(fd, head, sizeof(head)), sizeof(head));
 	assert_int_equal(fchmod(fd, mode), 0);
 }
 

@@ -77,13 +77,41 @@ static void test_stays_below_the_root(void **state)
 	assert_true(fd < 0);
 }
 
+/* A core dump is ELF, and holds all that a process knew. */
+static void test_opens_nothing_but_code(void **state)
+{
+	uint8_t head[64] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	_cleanup_close_ int exe = keeper_open_program(keeper, getpid());
+	int got;
+
+	assert_true(fd >= 0 && exe >= 0);
+	assert_int_equal(keeper_open_mapped(keeper, getpid(), 1, 2, path), -ENOEXEC); /* empty */
+	for (uint8_t type = 0; type <= 5; type++) {
+		head[16] = type;
+		assert_int_equal(pwrite(fd, head, sizeof(head), 0), sizeof(head));
+		got = keeper_open_mapped(keeper, getpid(), 1, 2, path);
+		if (type >= 1 && type <= 3) {
+			assert_true(got >= 0);
+			close(got);
+		} else {
+			assert_int_equal(got, -ENOEXEC);
+		}
+	}
+	memcpy(head, "root", 4);
+	head[16] = 3;
+	assert_int_equal(pwrite(fd, head, sizeof(head), 0), sizeof(head));
+	assert_int_equal(keeper_open_mapped(keeper, getpid(), 1, 2, path), -ENOEXEC);
+}
+
 static void test_opens_a_table_and_nothing_else(void **state)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	_cleanup_close_ int memfd = memfd_create("profd-heap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	_cleanup_close_ int disk = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	_cleanup_close_ int other = memfd_create("profd-heaps", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct stat a, b;
-	void *p, *q;
+	void *p, *q, *o;
 	int fd;
 
 	if (geteuid() != 0) {
@@ -95,7 +123,12 @@ static void test_opens_a_table_and_nothing_else(void **state)
 	assert_int_equal(ftruncate(disk, (off_t)page), 0);
 	p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	q = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, disk, 0);
-	assert_true(p != MAP_FAILED && q != MAP_FAILED);
+	assert_int_equal(ftruncate(other, (off_t)page), 0);
+	assert_int_equal(fcntl(other, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	o = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, other, 0);
+	assert_true(p != MAP_FAILED && q != MAP_FAILED && o != MAP_FAILED);
+	assert_int_equal(keeper_open_table(keeper, getpid(), (uintptr_t)o, (uintptr_t)o + page),
+			 -EINVAL);
 	fd = keeper_open_table(keeper, getpid(), (uintptr_t)p, (uintptr_t)p + page);
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &a), 0);
@@ -108,6 +141,7 @@ static void test_opens_a_table_and_nothing_else(void **state)
 			 -EINVAL);
 	munmap(p, page);
 	munmap(q, page);
+	munmap(o, page);
 }
 
 int main(void)
@@ -117,6 +151,7 @@ int main(void)
 		T(test_files_of_a_process),
 		T(test_does_not_wait_for_a_fifo),
 		T(test_stays_below_the_root),
+		T(test_opens_nothing_but_code),
 		T(test_opens_a_table_and_nothing_else),
 	};
 
