@@ -242,14 +242,19 @@ $(BUILD)/replay/%: tests/fuzz/fuzz-%.c tests/fuzz/replay.c $(BUILD)/libdaemon.a 
 	$(call say,REPLAY,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c $(filter %.a,$^) $(libs_daemon)
 
-#: fuzz     libFuzzer on every target, FUZZ_SECONDS (60) each  (FUZZ=name: only that one)
+#: fuzz     libFuzzer on every target, FUZZ_SECONDS (60) each, and damaged files for a real
+#:          scribe as long, each of whose deaths has to be followed by a published profile
+#:          (FUZZ=name: only that one; the last is called scribe)
 FUZZ_SECONDS ?= 60
-FUZZ ?= $(fuzzers)
+FUZZ ?= $(fuzzers) scribe
 fuzz:
 	$(Q)tests/deps.sh install dev
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
 		SANITIZE="-fsanitize=fuzzer-no-link,address,undefined" fuzzers
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/tests/test-scribe-mutations $(BUILD)/fixtures/sym-shapes
 	$(Q)set -e; for name in $(FUZZ); do \
+		if [ $$name = scribe ]; then \
+			MUTATION_SECONDS=$(FUZZ_SECONDS) $(BUILD)/tests/test-scribe-mutations; continue; fi; \
 		mkdir -p $(BUILD)/fuzz/corpus/$$name tests/fuzz/corpus/$$name; \
 		$(BUILD)/fuzz/fuzzers/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
 			-rss_limit_mb=2048 -artifact_prefix=$(BUILD)/fuzz/$$name- \
