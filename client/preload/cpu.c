@@ -264,12 +264,14 @@ static bool begin(uint32_t hz)
 
 void cpu_init(void)
 {
-	struct environment environment;
+	const struct environment *environment;
 	uint32_t fresh = CPU_NEW;
 	int saved = errno;
 
-	if (__atomic_load_n(&cpu_state, __ATOMIC_ACQUIRE) != CPU_NEW || !early_next_is_ready() ||
-	    !environment_read(&environment))
+	if (__atomic_load_n(&cpu_state, __ATOMIC_ACQUIRE) != CPU_NEW || !early_next_is_ready())
+		return;
+	environment = environment_get();
+	if (!environment)
 		return;
 	session_begin();
 	if (__atomic_load_n(&session.state, __ATOMIC_ACQUIRE) < SESSION_ACTIVE ||
@@ -277,7 +279,7 @@ void cpu_init(void)
 					 __ATOMIC_RELAXED))
 		return;
 	__atomic_store_n(&cpu_state,
-			 session_is_recording() && begin(environment.cpu_hz) ? CPU_ON : CPU_OFF,
+			 session_is_recording() && begin(environment->cpu_hz) ? CPU_ON : CPU_OFF,
 			 __ATOMIC_RELEASE);
 	errno = saved;
 }

@@ -41,27 +41,39 @@ bool environment_parse_bytes(const char *text, uint64_t *ret_bytes)
 	return false;
 }
 
-bool environment_read(struct environment *ret_environment)
+static void read_all(struct environment *e)
 {
 	const char *text;
 	uint64_t hz;
 
-	if (!environ)
-		return false;
-	*ret_environment = (struct environment){.rate_bytes = SESSION_DEFAULT_RATE};
+	*e = (struct environment){.rate_bytes = SESSION_DEFAULT_RATE};
 	text = getenv("PROFD_DISABLE");
-	ret_environment->disabled = text && strcmp(text, "1") == 0;
+	e->disabled = text && strcmp(text, "1") == 0;
 	text = getenv("PROFD_TRIM");
-	ret_environment->no_trim = text && strcmp(text, "0") == 0;
+	e->no_trim = text && strcmp(text, "0") == 0;
 	text = getenv("PROFD_RATE");
-	if (text && *text && !environment_parse_bytes(text, &ret_environment->rate_bytes))
-		ret_environment->rate_invalid = true;
-	if (ret_environment->rate_bytes == 0)
-		ret_environment->rate_bytes = 1;
+	if (text && *text && !environment_parse_bytes(text, &e->rate_bytes))
+		e->rate_invalid = true;
+	if (e->rate_bytes == 0)
+		e->rate_bytes = 1;
 	text = getenv("PROFD_SOCKET");
-	ret_environment->socket_path = text && *text ? text : DEFAULT_SOCKET;
+	e->socket_path = text && *text ? text : DEFAULT_SOCKET;
 	text = getenv("PROFD_CPU");
 	if (text && environment_parse_bytes(text, &hz) && hz <= MAX_CPU_HZ)
-		ret_environment->cpu_hz = (uint32_t)hz;
-	return true;
+		e->cpu_hz = (uint32_t)hz;
+}
+
+/* Of two threads that come first at once, each writes what the other does. */
+const struct environment *environment_get(void)
+{
+	static struct environment environment;
+	static bool known;
+
+	if (__atomic_load_n(&known, __ATOMIC_ACQUIRE))
+		return &environment;
+	if (!environ)
+		return NULL;
+	read_all(&environment);
+	__atomic_store_n(&known, true, __ATOMIC_RELEASE);
+	return &environment;
 }

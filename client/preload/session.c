@@ -129,15 +129,15 @@ static void begin(const struct environment *environment)
 
 void session_begin(void)
 {
-	struct environment environment;
+	const struct environment *environment = environment_get();
 	uint32_t fresh = SESSION_NEW;
 	int saved = errno;
 
-	if (!environment_read(&environment) ||
+	if (!environment ||
 	    !__atomic_compare_exchange_n(&session.state, &fresh, SESSION_STARTING, false,
 					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return;
-	begin(&environment);
+	begin(environment);
 	errno = saved;
 }
 
@@ -162,7 +162,6 @@ static void complete(const struct environment *environment)
 /* What it allocates is no part of the program's heap. */
 __attribute__((constructor)) static void session_start(void)
 {
-	struct environment environment;
 	uint64_t countdown;
 	int saved = errno;
 
@@ -171,10 +170,10 @@ __attribute__((constructor)) static void session_start(void)
 	if (!early_next_is_ready())
 		return;
 	session_begin();
-	if (session_is_recording() && environment_read(&environment)) {
+	if (session_is_recording()) {
 		countdown = fast_thread.countdown;
 		fast_thread.countdown = UINT64_MAX;
-		complete(&environment);
+		complete(environment_get());
 		fast_thread.countdown = countdown;
 	}
 	errno = saved;
