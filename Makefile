@@ -23,7 +23,7 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 	table trim walk walk-x86_64 weight session early live objects cpu
 profctl_c := args command connect deliver expand list main output private run run_options save \
 	series signals snapshot status symbolize table top units
-daemon_c := config engine engine_clients engine_cpu engine_memory engine_offcpu engine_stack \
+daemon_c := config config_files engine engine_clients engine_cpu engine_memory engine_offcpu engine_stack \
 	engine_timers main symbolize_file \
 	keeper/debug keeper/keeper keeper/open keeper/peek keeper/tracepoint \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping proc/maps \

@@ -8,21 +8,21 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "daemon/config.h"
+#include "daemon/config_files.h"
 #include "daemon/engine.h"
 #include "daemon/scribe/scribe.h"
 #include "daemon/symbolize_file.h"
 #include "profd/base.h"
 
-#define DEFAULT_CONFIG "/etc/profd.conf"
-#define SCRIBE_SOCKET  3
+#define SCRIBE_SOCKET 3
 
 enum { EXIT_USAGE = 2 };
 
 static const char help[] =
 	"profd: profiles the CPU and the heap of native programs, as pprof files\n"
 	"\n"
-	"  --config FILE        settings (default " DEFAULT_CONFIG ", if it is there)\n"
+	"  --config FILE        settings, with those in FILE.d/*.conf (default " CONFIG_FILE ",\n"
+	"                       and profd.conf.d/*.conf in /usr/lib, /run and /etc)\n"
 	"  --state-dir DIR      where profiles are kept (default /var/lib/profd)\n"
 	"  --runtime-dir DIR    where the socket is (default /run/profd)\n"
 	"  --frequency HZ       CPU samples a second and CPU (default 99)\n"
@@ -71,11 +71,16 @@ static int complain(const char *what, const char *why)
 	return EXIT_FAILURE;
 }
 
-/* The file comes before the options, wherever --config stands among them. */
+/* What a file says that is not understood is told, and the rest holds. */
+static void say_line(const char *line, void *userdata)
+{
+	fprintf(stderr, "profd: %s: ignored\n", line);
+}
+
+/* The files come before the options, wherever --config stands among them. */
 static int read_config(struct config *c, int argc, char **argv)
 {
 	const char *path = NULL;
-	char why[256];
 	int o, r;
 
 	opterr = 0;
@@ -84,16 +89,17 @@ static int read_config(struct config *c, int argc, char **argv)
 			path = optarg;
 	optind = 0;
 	opterr = 1;
-	r = config_read(c, path ?: DEFAULT_CONFIG, !path, why, sizeof(why));
+	c->file = path ? strdup(path) : NULL;
+	r = path && !c->file ? -ENOMEM : config_load(c, "", say_line, NULL);
 	if (r < 0)
-		complain(path ?: DEFAULT_CONFIG, r == -EBADMSG ? why : strerror(-r));
+		complain(path ?: CONFIG_FILE, strerror(-r));
 	return r;
 }
 
 static int set_option(struct config *c, const char *name, const char *value)
 {
 	const char *form;
-	int r = config_set(c, name, value, &form);
+	int r = config_override(c, name, value, &form);
 
 	if (r < 0)
 		fprintf(stderr, "profd: --%s %s: not understood: %s\n", name, value, form);
