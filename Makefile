@@ -40,7 +40,7 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_memory e
 	scribe/perf_map scribe/quarantine scribe/range scribe/sandbox scribe/scribe \
 	scribe/separate scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
-	store/store \
+	store/name store/retain store/store \
 	control/access control/comments control/dump control/ended control/last control/list \
 	control/losses control/others control/passive control/peer control/report control/series \
 	control/server control/verbs

@@ -73,6 +73,8 @@ static void on_scribe_done(const struct scribe_result *result, void *userdata)
 {
 	struct dump *d = userdata;
 
+	if (result->error == 0 && !d->options.send)
+		store_note(d->ctx->store, result->name);
 	/* a file that is handed over has the name that it would have been stored under */
 	dump_end(d, result->error, NULL, d->options.send ? NULL : result->name);
 }
@@ -300,8 +302,7 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 	if (d->type == PROFILE_CPU) {
 		how.type = s ? types[sampler_measure(s)] : PROFILE_CPU;
 		how.event = s ? sampler_event_type(s) : NULL;
-		how.period = s ? sampler_period(s)
-			       : (int64_t)(NSEC_PER_SEC / d->ctx->timers.hz);
+		how.period = s ? sampler_period(s) : (int64_t)(NSEC_PER_SEC / d->ctx->timers.hz);
 		comments_of_cpu(&comments, d->ctx, span, d->note);
 	} else {
 		comments_of_offcpu(&comments, d->ctx, span, d->note);

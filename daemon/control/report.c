@@ -165,6 +165,7 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 {
 	const struct control_counters *c = &ctx->counters;
 	struct scribe_stats scribe;
+	struct store_stats store;
 
 	count_cpu(ctx, s);
 	count_offcpu(ctx, s);
@@ -174,6 +175,10 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	      "of these, tables of another version: profctl list says whose");
 	count(s, "snapshots_written", c->snapshots_written, "profiles written");
 	count(s, "snapshots_failed", c->snapshots_failed, "profiles that could not be written");
+	store_get_stats(ctx->store, &store);
+	count(s, "store_files", store.files, "profiles in the state directory");
+	count(s, "store_bytes", store.bytes, "their size on the disk");
+	count(s, "store_deleted", store.deleted, "profiles deleted to keep within the limits");
 	count(s, "heaps_last", c->heaps_last, "last heaps of processes that ended");
 	count(s, "programs_unexamined", allocators_unexamined(ctx->allocators),
 	      "programs too large to be searched for an allocator of their own");

@@ -40,6 +40,9 @@
 #define PROFD_MAX_WAITING_SEEN 4096 /* threads asleep already that are looked for at the start */
 #define PROFD_MAX_WAIT_STACKS 4000  /* stack copies a second, over all CPUs */
 
+/* store */
+#define PROFD_MAX_KEPT_TARGETS 4096 /* that have ended, and whose newest file always stays */
+
 /* scribe */
 #define PROFD_SCRIBE_JOB_SECONDS 60 /* a job that takes longer is a hang */
 #define PROFD_SCRIBE_JOB_CPU_SECONDS 45 /* of CPU time, whatever else the machine does */
