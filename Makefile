@@ -17,18 +17,19 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 # ---- sources, by program and room
 proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
-	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_location pprof_prune pprof_read \
-	pprof_top publish string_table
-preload_c := aside cpu_hooks environment fork intern interpose modules operators sampler service \
-	table trim walk walk-x86_64 weight session early live objects cpu
-profctl_c := args command connect deliver expand list main output private run run_options save \
-	series signals snapshot status symbolize table top units
-daemon_c := config config_files engine engine_clients engine_cpu engine_memory engine_offcpu engine_stack \
-	engine_timers main symbolize_file \
+	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_location pprof_prune \
+	pprof_read pprof_top publish string_table
+preload_c := aside cpu_hooks environment fork intern interpose modules operators sampler \
+	service table trim walk walk-x86_64 weight session early live objects cpu
+profctl_c := args command connect deliver disable dropin enable enabled executable expand list \
+	main named_unit obstacles output private run run_options save series signals snapshot \
+	status symbolize systemctl table top units
+daemon_c := config config_files engine engine_clients engine_cpu engine_memory engine_offcpu \
+	engine_stack engine_timers main symbolize_file \
 	keeper/debug keeper/keeper keeper/open keeper/peek keeper/tracepoint \
-	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping proc/maps \
-	proc/memory proc/module proc/module-file proc/module-sweep proc/opening proc/perf-map proc/pids \
-	proc/process proc/records proc/waiting \
+	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping \
+	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening \
+	proc/perf-map proc/pids proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
 	heap/client heap/cpu heap/read heap/refused heap/trim \
@@ -38,12 +39,12 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_memory e
 	scribe/ages scribe/cache scribe/debug scribe/demangle scribe/file_key scribe/function \
 	scribe/go_names scribe/image scribe/job scribe/kallsyms scribe/outbox scribe/packed \
 	scribe/perf_map scribe/quarantine scribe/range scribe/sandbox scribe/scribe \
-	scribe/separate scribe/source scribe/spawn scribe/symbol scribe/symbolize scribe/symtab \
-	scribe/worker \
+	scribe/separate scribe/source scribe/spawn scribe/symbol scribe/symbolize \
+	scribe/symtab scribe/worker \
 	store/name store/retain store/store \
 	control/access control/comments control/dump control/ended control/last control/list \
-	control/losses control/others control/passive control/peer control/report control/series \
-	control/server control/verbs
+	control/losses control/others control/passive control/peer control/report \
+	control/series control/server control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files

@@ -27,8 +27,8 @@ static const struct option options[] = {
 };
 
 static const struct profctl_command *const commands[] = {
-	&profctl_run,	 &profctl_snapshot,  &profctl_list,
-	&profctl_status, &profctl_symbolize, &profctl_top,
+	&profctl_run,	    &profctl_snapshot, &profctl_list,	 &profctl_status,  &profctl_top,
+	&profctl_symbolize, &profctl_enable,   &profctl_disable, &profctl_enabled,
 };
 
 static char *make_help(void)

@@ -33,4 +33,4 @@ struct profctl_command {
 };
 
 extern const struct profctl_command profctl_run, profctl_snapshot, profctl_list, profctl_status,
-	profctl_symbolize, profctl_top;
+	profctl_symbolize, profctl_top, profctl_enable, profctl_disable, profctl_enabled;
