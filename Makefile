@@ -73,7 +73,7 @@ c_files := $(proto_src) $(preload_src) $(profctl_src) $(daemon_src) $(wildcard t
 	$(wildcard tests/fuzz/*.c tests/fixtures/*.c tests/bench/*.c)
 
 .PHONY: all help deps demo check check-now unit fixtures bench bench-now asan tsan sanitized replay \
-	clang-warnings tidy fuzz fuzzers install clean format
+	clang-warnings tidy fuzz fuzzers install deb clean format
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -107,12 +107,13 @@ $(BUILD)/obj/%.o: %.c | $(gen_h)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# The client lives in other people's programs: it is never built with a sanitizer.
+# The client lives in other people's programs: it is never built with a sanitizer, and
+# with none of the checks that a distribution asks for, which cost stack and time there.
 $(BUILD)/pic/%.o: override SANITIZE :=
 $(BUILD)/pic/%.o: %.c | $(BUILD)/have-deps
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
-		-fno-stack-protector -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
+		-fno-stack-protector -U_FORTIFY_SOURCE -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
 		-fno-builtin-free -c -o $@ $<
 
 # ---- programs
@@ -283,16 +284,38 @@ format:
 		daemon/*.h daemon/*/*.h tests/fixtures/*.cc)
 
 #: install  into DESTDIR, below PREFIX (/usr)
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 lib := $(DESTDIR)$(PREFIX)/lib
+share := $(DESTDIR)$(PREFIX)/share
+units := $(wildcard systemd/*.service systemd/*.socket)
+pages := $(wildcard daemon/*.[1-8] client/*/*.[1-8])
 install: all
 	install -D -m 755 $(BUILD)/profd $(DESTDIR)$(PREFIX)/sbin/profd
 	install -D -m 755 $(BUILD)/profctl $(DESTDIR)$(PREFIX)/bin/profctl
-	install -D -m 755 $(BUILD)/libprofd.so $(lib)/profd/libprofd.so
+	install -D -m 644 $(BUILD)/libprofd.so $(lib)/profd/libprofd.so
 	install -D -m 644 systemd/profd.sysusers $(lib)/sysusers.d/profd.conf
 	install -D -m 644 systemd/profd.tmpfiles $(lib)/tmpfiles.d/profd.conf
-	install -d -m 755 $(lib)/systemd/system $(DESTDIR)$(PREFIX)/share/doc/profd
-	sed 's|/usr/|$(PREFIX)/|' systemd/profd.service >$(lib)/systemd/system/profd.service
-	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/profd
+	install -D -m 644 -t $(share)/doc/profd README.md LICENSE
+	install -D -m 644 client/profctl/completion.bash $(share)/bash-completion/completions/profctl
+	install -D -m 644 -t $(share)/zsh/vendor-completions client/profctl/_profctl
+	set -e; for page in $(pages); do \
+		install -D -m 644 -t $(share)/man/man$${page##*.} $$page; done
+	install -d -m 755 $(DESTDIR)$(UNITDIR)
+	set -e; for unit in $(notdir $(units)); do \
+		sed 's|/usr/|$(PREFIX)/|' systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit; \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; done
+
+#: deb      a Debian package, in $(BUILD)/deb  (DEB_VERSION=: another version than its own)
+DEB_VERSION ?=
+deb_tree := $(BUILD)/deb/profd
+deb:
+	$(Q)tests/deps.sh install deb
+	$(Q)rm -rf $(deb_tree) && mkdir -p $(deb_tree)
+	$(Q)cp -a Makefile README.md LICENSE client daemon debian include proto systemd tests $(deb_tree)
+	$(Q)[ -z "$(DEB_VERSION)" ] || sed -i '1s/(.*)/($(DEB_VERSION))/' $(deb_tree)/debian/changelog
+	$(Q)cd $(deb_tree) && env -u MAKEFLAGS -u MAKELEVEL -u DESTDIR -u PREFIX BUILD=$(abspath $(BUILD))/deb/build \
+		dpkg-buildpackage --build=binary --no-sign >../log 2>&1 || { tail -30 ../log; exit 1; }
+	$(Q)ls $(BUILD)/deb/*.deb
 
 #: clean    remove $(BUILD)
 clean:

@@ -6,8 +6,8 @@
 #   tests/deps.sh install SET   installs those, as root or through sudo
 #
 # SET: "build" is what `make` and `make demo` need; "test" what `make check` needs
-# as well; "bench" what `make bench` needs; "dev" what `make fuzz`, `tidy` and
-# `format` need. A part is looked for where it is used (a header by the compiler,
+# as well; "deb" what `make deb` needs, "bench" what `make bench` needs; "dev" what
+# `make fuzz`, `tidy` and `format` need. A part is looked for where it is used (a header by the compiler,
 # a program in PATH), not in the package manager's books: another distribution,
 # or a library built by hand, is as good. Nothing is asked of the network unless
 # something is missing.
@@ -37,8 +37,17 @@ parts()
 		header uthash.h uthash-dev
 		END
 		;;
-	test)
+	deb)
 		parts build
+		cat <<-END
+		program dh debhelper
+		program dpkg-buildpackage dpkg-dev
+		program fakeroot fakeroot
+		program lintian lintian
+		END
+		;;
+	test)
+		parts deb
 		cat <<-END
 		header cmocka.h libcmocka-dev
 		program go golang-go
@@ -68,6 +77,10 @@ parts()
 		program llvm-symbolizer llvm
 		program xz xz-utils
 		file /usr/lib/debug/.build-id libc6-dbg
+		program man man-db
+		program mandoc mandoc
+		program zsh zsh
+		file /usr/share/bash-completion/bash_completion bash-completion
 		END
 		;;
 	bench)
@@ -100,7 +113,7 @@ parts()
 		END
 		;;
 	*)
-		echo "deps.sh: no such set: $1 (build, test, bench, dev)" >&2
+		echo "deps.sh: no such set: $1 (build, deb, test, bench, dev)" >&2
 		exit 2
 		;;
 	esac
@@ -154,5 +167,5 @@ install()
 case "${1:-}" in
 missing) parts "${2:-test}" >/dev/null && missing "${2:-test}" ;;
 install) parts "${2:-test}" >/dev/null && install "${2:-test}" ;;
-*) echo "usage: deps.sh missing|install build|test|bench|dev" >&2; exit 2 ;;
+*) echo "usage: deps.sh missing|install build|deb|test|bench|dev" >&2; exit 2 ;;
 esac
