@@ -25,7 +25,7 @@ profctl_c := args command connect deliver disable dropin enable enabled executab
 	main named_unit obstacles output private run run_options save series signals snapshot \
 	status symbolize systemctl table top units
 daemon_c := config config_files engine engine_clients engine_cpu engine_memory engine_offcpu \
-	engine_stack engine_timers main symbolize_file \
+	engine_reload engine_stack engine_timers main notify symbolize_file \
 	keeper/debug keeper/keeper keeper/open keeper/peek keeper/tracepoint \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping \
 	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening \
@@ -42,9 +42,9 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_memory e
 	scribe/separate scribe/source scribe/spawn scribe/symbol scribe/symbolize \
 	scribe/symtab scribe/worker \
 	store/name store/retain store/store \
-	control/access control/comments control/dump control/ended control/last control/list \
-	control/losses control/others control/passive control/peer control/report \
-	control/series control/server control/verbs
+	control/access control/comments control/dump control/ended control/journal \
+	control/last control/list control/losses control/others control/passive control/peer \
+	control/report control/series control/server control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files

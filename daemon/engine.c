@@ -80,7 +80,7 @@ static int on_retain(sd_event_source *source, uint64_t usec, void *userdata)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static int start_rotation(struct engine *e)
+int engine_start_rotation(struct engine *e)
 {
 	struct series_spec spec = {
 		.heap = true,
@@ -92,6 +92,8 @@ static int start_rotation(struct engine *e)
 	};
 	static const struct series_handlers none;
 
+	series_cancel(e->rotation);
+	e->rotation = NULL;
 	if (e->config->rotate_ns == 0)
 		return 0;
 	return series_start(&e->ctx, &spec, &none, NULL, &e->rotation);
@@ -107,6 +109,8 @@ static int block_signals(struct engine *e)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	if (!e->config->private)
+		sigaddset(&set, SIGHUP); /* engine_reload.c */
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	signal(SIGPIPE, SIG_IGN);
@@ -124,7 +128,7 @@ static void raise_limits(void)
 	}
 }
 
-static int add_debug_dirs(struct engine *e)
+int engine_add_debug_dirs(struct engine *e)
 {
 	int r = 0;
 
@@ -140,7 +144,7 @@ static int make_rooms(struct engine *e)
 	int r;
 
 	if ((r = sd_event_default(&c->loop)) < 0 || (r = keeper_new_local(&c->keeper)) < 0 ||
-	    (r = add_debug_dirs(e)) < 0 || (r = module_table_new(&c->modules)) < 0 ||
+	    (r = engine_add_debug_dirs(e)) < 0 || (r = module_table_new(&c->modules)) < 0 ||
 	    (r = process_table_new(c->keeper, c->modules, &c->processes)) < 0 ||
 	    (r = heap_clients_new(c->keeper, &c->clients)) < 0 ||
 	    (r = allocators_new(&c->allocators)) < 0 ||
@@ -193,7 +197,7 @@ static int open_socket(struct engine *e, char *why, size_t why_size)
 }
 
 /* CPU sampling is worth having, not worth failing for: heaps work without. */
-static void start_machine(struct engine *e)
+void engine_start_machine(struct engine *e)
 {
 	static char why[512];
 
@@ -221,8 +225,10 @@ static int start(struct engine *e, char *why, size_t why_size)
 		r = open_socket(e, why, why_size);
 	if (r < 0 || e->config->private)
 		return r;
-	start_machine(e);
-	r = start_rotation(e);
+	engine_start_machine(e);
+	r = engine_start_rotation(e);
+	if (r >= 0)
+		r = engine_listen_to_hangup(e);
 	if (r >= 0)
 		r = sd_event_add_time_relative(e->ctx.loop, &e->retain_timer, CLOCK_MONOTONIC,
 					       RETAIN_EVERY_US, 0, on_retain, e);
@@ -241,9 +247,10 @@ int engine_new(const struct config *config, struct engine **ret_engine, char *wh
 		return -ENOMEM;
 	}
 	raise_limits();
-	e->config = config;
+	e->config = e->started_with = config;
 	e->ctx.engine = e;
 	e->ctx.private = config->private;
+	journal_init(&e->ctx.journal);
 	e->ctx.start_mono_ns = clock_mono_ns();
 	e->ctx.drain = engine_bring_up;
 	e->ctx.attach = engine_attach;
@@ -286,6 +293,9 @@ void engine_free(struct engine *e)
 	store_free(e->ctx.store);
 	keeper_free(e->ctx.keeper);
 	sd_event_unref(e->ctx.loop);
+	if (e->reloaded)
+		config_done(e->reloaded);
+	free(e->reloaded);
 	free(e);
 }
 

@@ -28,6 +28,8 @@ static void on_comm(pid_t pid, pid_t tid, const char *comm, bool exec, uint64_t 
 {
 	struct engine *e = userdata;
 
+	if (time_ns < e->from_ns)
+		return;
 	if (exec)
 		engine_offcpu_catch_up(e, time_ns);
 	process_on_comm(e->ctx.processes, pid, tid, comm, exec, time_ns);
@@ -37,7 +39,7 @@ static void on_fork(pid_t pid, pid_t parent, pid_t tid, uint64_t time_ns, void *
 {
 	struct engine *e = userdata;
 
-	if (pid != parent) /* else a thread */
+	if (pid != parent && time_ns >= e->from_ns) /* else a thread */
 		process_on_fork(e->ctx.processes, pid, parent, time_ns);
 }
 
@@ -45,6 +47,8 @@ static void on_gone(pid_t pid, pid_t tid, uint64_t time_ns, void *userdata)
 {
 	struct engine *e = userdata;
 
+	if (time_ns < e->from_ns)
+		return;
 	engine_offcpu_catch_up(e, time_ns);
 	process_on_exit(e->ctx.processes, pid, tid, time_ns);
 }
@@ -69,7 +73,8 @@ static void on_mmap(const struct sampler_mmap *m, void *userdata)
 		.executable = m->executable,
 	};
 
-	process_on_mmap(e->ctx.processes, &mmap);
+	if (m->time_ns >= e->from_ns)
+		process_on_mmap(e->ctx.processes, &mmap);
 }
 
 static void on_sample(const struct sampler_sample *s, void *userdata)
@@ -81,6 +86,8 @@ static void on_sample(const struct sampler_sample *s, void *userdata)
 		.labels = {.pid = s->pid, .tid = s->tid},
 	};
 
+	if (s->time_ns < e->from_ns)
+		return;
 	e->samples_seen++;
 	if (e->tree_only && !(process && process->watched))
 		return;
@@ -193,7 +200,7 @@ static int on_drain_timer(sd_event_source *source, uint64_t usec, void *userdata
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static int start_draining(struct engine *e)
+int engine_start_draining(struct engine *e)
 {
 	int r = listen_to_rings(e);
 
@@ -206,7 +213,7 @@ static int start_draining(struct engine *e)
 void engine_stop_cpu(struct engine *e)
 {
 	leave_rings(e);
-	sd_event_source_disable_unref(e->drain_timer);
+	e->drain_timer = sd_event_source_disable_unref(e->drain_timer);
 }
 
 /* The shape of the samples is known once the sampler has its event. */
@@ -221,22 +228,28 @@ static int open_rotation(struct engine *e)
 	return window_open(e->ctx.windows, &now, &e->ctx.rotation);
 }
 
-int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size)
+int engine_open_sampler(struct engine *e, const struct config *config, pid_t pid,
+			struct sampler **ret_sampler, char *why, size_t why_size)
 {
-	struct sampler_config config = {
-		.event = e->config->event,
-		.frequency_hz = e->config->frequency_hz,
+	struct sampler_config sampling = {
+		.event = config->event,
+		.frequency_hz = config->frequency_hz,
 		.pid = pid,
-		.ring_bytes = e->config->ring_bytes,
+		.ring_bytes = config->ring_bytes,
 	};
-	int r;
 
 	/* the sampler hands registers over in perf's order, the unwinder takes them */
 	assert(RECORD_REGS_USER == unwind_perf_regs);
-	r = sampler_new(e->ctx.keeper, &config, &e->ctx.sampler, why, why_size);
+	return sampler_new(e->ctx.keeper, &sampling, ret_sampler, why, why_size);
+}
+
+int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size)
+{
+	int r = engine_open_sampler(e, e->config, pid, &e->ctx.sampler, why, why_size);
+
 	if (r < 0)
 		return r;
-	r = start_draining(e);
+	r = engine_start_draining(e);
 	if (r >= 0)
 		r = open_rotation(e);
 	if (r < 0)

@@ -2,7 +2,7 @@
  * The engine's own state, shared by its files: engine.c (its life),
  * engine_cpu.c (records to samples), engine_stack.c (their stacks), engine_timers.c
  * (samples that clients took), engine_offcpu.c (waits), engine_clients.c (clients come
- * and go), engine_memory.c (nothing grows with time).
+ * and go), engine_memory.c (nothing grows with time), engine_reload.c (settings change).
  */
 #pragma once
 
@@ -16,6 +16,8 @@ struct offcpu;
 
 struct engine {
 	const struct config *config;
+	const struct config *started_with;
+	struct config *reloaded; /* then it is this one, ours; NULL: the caller's */
 	struct control_context ctx;
 	struct server *server;
 	struct series *rotation;
@@ -23,6 +25,7 @@ struct engine {
 	sd_event_source *retain_timer;
 	sd_event_source *sweep_timer;
 	uint64_t swept_mono_ns;
+	uint64_t from_ns;	  /* samples before this were taken from another sampler */
 	bool tree_only;		  /* samples of processes that are not watched are dropped */
 	uint64_t scanned_mono_ns; /* 0: never */
 	sd_event_source *quit_timer;
@@ -43,6 +46,10 @@ struct engine {
 
 /* engine_cpu.c: CPU sampling, for the machine (@pid 0) or for a tree. */
 int engine_start_cpu(struct engine *e, pid_t pid, char *why, size_t why_size);
+/* Opens a sampler as @config says, and nothing else. */
+int engine_open_sampler(struct engine *e, const struct config *config, pid_t pid,
+			struct sampler **ret_sampler, char *why, size_t why_size);
+int engine_start_draining(struct engine *e);
 int engine_watch_tree(struct engine *e, pid_t pid, char *why, size_t why_size);
 void engine_drain(struct engine *e);
 void engine_stop_cpu(struct engine *e); /* nothing is drained any more */
@@ -70,6 +77,14 @@ void engine_bring_up(struct engine *e); /* the windows, from all sources */
 /* engine_clients.c */
 int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd);
 void engine_scan_clients(struct engine *e); /* at most once in SCAN_EVERY_NS */
+
+/* engine.c */
+int engine_start_rotation(struct engine *e); /* as e->config says */
+int engine_add_debug_dirs(struct engine *e);
+void engine_start_machine(struct engine *e); /* CPU sampling, if it is granted; clients */
+
+/* engine_reload.c: settings are read anew when SIGHUP comes. */
+int engine_listen_to_hangup(struct engine *e);
 
 /* engine_memory.c. To be called between events, where nobody holds a module. */
 void engine_check_memory(struct engine *e);

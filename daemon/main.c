@@ -6,10 +6,11 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/config_files.h"
+#include "daemon/control/journal.h"
 #include "daemon/engine.h"
+#include "daemon/notify.h"
 #include "daemon/scribe/scribe.h"
 #include "daemon/symbolize_file.h"
 #include "profd/base.h"
@@ -147,12 +148,15 @@ static int read_options(struct config *c, int argc, char **argv)
 
 static void tell_ready(struct config *c, const struct engine *engine)
 {
-	char line[600];
+	char line[NOTIFY_STATUS_BYTES];
+	struct journal journal;
 
+	journal_init(&journal);
 	engine_describe(engine, line, sizeof(line));
-	sd_notifyf(0, "READY=1\nSTATUS=%s", line);
-	if (!c->private)
-		fprintf(stderr, "profd: %s\n", line);
+	if (!c->private) {
+		notify_ready(line);
+		journal_say(&journal, JOURNAL_STARTED, NULL, "%s", line);
+	}
 	if (c->ready_fd >= 0) {
 		(void)!write(c->ready_fd, "1", 1);
 		close(take_fd(&c->ready_fd));
@@ -171,7 +175,8 @@ static int run(struct config *c)
 	}
 	tell_ready(c, engine);
 	r = engine_run(engine);
-	sd_notify(0, "STOPPING=1");
+	if (!c->private)
+		notify_stopping();
 	engine_free(engine);
 	return r < 0 ? complain("event loop", strerror(-r)) : EXIT_SUCCESS;
 }

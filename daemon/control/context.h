@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/control/journal.h"
 #include "daemon/cpu/sampler.h"
 #include "daemon/cpu/switches.h"
 #include "daemon/cpu/wait.h"
@@ -30,6 +31,8 @@ struct control_counters {
 	uint64_t snapshots_written, snapshots_failed;
 	uint64_t windows_restarted; /* the current window was full and nobody rotates */
 	uint64_t heaps_last;	    /* last heaps of processes that ended */
+	uint64_t reloads, reloads_failed;
+	uint64_t rate_changes; /* of the frequency of samples, by a reload */
 };
 
 /* CPU samples by the programs' own timers, under a private daemon that may not use
@@ -53,6 +56,7 @@ struct control_offcpu {					       /* since profd started */
 };
 
 struct engine;
+struct series;
 
 struct control_context {
 	sd_event *loop;
@@ -82,6 +86,8 @@ struct control_context {
 	struct ended *ended;	      /* the latest first (ended.h) */
 	unsigned n_ended;
 	uint64_t last_ended_id;
+	struct series *series; /* all of them (series.h) */
+	struct journal journal;
 
 	struct engine *engine;
 	void (*drain)(struct engine *e); /* bring the windows up to now */

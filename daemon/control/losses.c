@@ -23,6 +23,8 @@ static const struct loss_info infos[LOSS_STACKS] = {
 	[LOSS_TAKEN_UP] = {"cpu_taken_up", "CPUs sampled anew after they had been off",
 			   "times a CPU came back: up to 2 s of it were not sampled"},
 	[LOSS_ASLEEP_MS] = {.comment = "ms that the machine was suspended: not in the duration"},
+	[LOSS_RATE_CHANGES] = {.comment = "times the frequency was changed: each sample has the "
+					  "weight that it was taken with"},
 	/* `status` tells these by itself (report.c), also where no CPU time is sampled */
 	[LOSS_PROCESSES] = {.comment = "processes or mappings left out: the tables are full"},
 	[LOSS_MODULES] = {.comment = "files left out: the table of files is full"},
@@ -85,6 +87,7 @@ void losses_moment(const struct control_context *ctx, struct window_moment *ret_
 	m.counters[LOSS_MALFORMED] = cpu.malformed;
 	m.counters[LOSS_ORPHANS] = cpu.orphans;
 	m.counters[LOSS_TAKEN_UP] = cpu.taken_up;
+	m.counters[LOSS_RATE_CHANGES] = ctx->counters.rate_changes;
 	unwinder_stats(ctx->unwinder, &unwind);
 	for (int i = 0; i < UNWIND_END_N; i++)
 		m.counters[LOSS_STACKS + i] =

@@ -8,16 +8,17 @@
 #include "daemon/control/context.h"
 
 enum loss {
-	LOSS_RING,	/* samples that the kernel had no room for */
-	LOSS_RECORDS,	/* mappings and the like that it had no room for */
-	LOSS_THROTTLED, /* times that the kernel slowed sampling down */
-	LOSS_MALFORMED, /* records that did not parse */
-	LOSS_ORPHANS,	/* samples of tasks that had ended */
-	LOSS_TAKEN_UP,	/* CPUs that came back: not sampled until they were seen */
-	LOSS_PROCESSES, /* the table of processes, or of a process's mappings, is full */
-	LOSS_MODULES,	/* the table of files is full */
-	LOSS_PERF_MAPS, /* names of generated code that were not trusted */
-	LOSS_ASLEEP_MS, /* the machine was suspended for so long: not a loss, but a gap */
+	LOSS_RING,	   /* samples that the kernel had no room for */
+	LOSS_RECORDS,	   /* mappings and the like that it had no room for */
+	LOSS_THROTTLED,	   /* times that the kernel slowed sampling down */
+	LOSS_MALFORMED,	   /* records that did not parse */
+	LOSS_ORPHANS,	   /* samples of tasks that had ended */
+	LOSS_TAKEN_UP,	   /* CPUs that came back: not sampled until they were seen */
+	LOSS_PROCESSES,	   /* the table of processes, or of a process's mappings, is full */
+	LOSS_MODULES,	   /* the table of files is full */
+	LOSS_PERF_MAPS,	   /* names of generated code that were not trusted */
+	LOSS_ASLEEP_MS,	   /* the machine was suspended for so long: not a loss, but a gap */
+	LOSS_RATE_CHANGES, /* no loss either */
 	/* of off-CPU time */
 	LOSS_SWITCHES,	   /* that the kernel had no room for */
 	LOSS_WAIT_ENDS,	   /* waits whose end is not known */

@@ -187,6 +187,11 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "messages_malformed", c->messages_malformed, "peers dropped for what they sent");
 	count(s, "windows_restarted", c->windows_restarted,
 	      "times that the current window was full and began anew");
+	count(s, "reloads", c->reloads, "times that settings were read anew");
+	count(s, "reloads_failed", c->reloads_failed,
+	      "times that they were refused, and the old ones kept");
+	count(s, "messages_suppressed", ctx->journal.suppressed,
+	      "messages to the journal beyond the limit");
 	count(s, "windows_bytes", windows_bytes(ctx->windows), "memory of samples not yet written");
 	count(s, "processes", process_count(ctx->processes), "processes known");
 	count(s, "processes_refused", process_table_refused(ctx->processes),

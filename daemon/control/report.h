@@ -8,7 +8,7 @@
 #include "profd/limits.h"
 #include "proto/control.pb-c.h"
 
-#define REPORT_COUNTERS_MAX 64
+#define REPORT_COUNTERS_MAX 80
 
 struct report_target {
 	Profd__Reply reply;

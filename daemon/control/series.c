@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <utlist.h>
+
 #include "daemon/control/losses.h"
 #include "profd/base.h"
 
@@ -25,6 +27,7 @@ struct target {
 
 struct series {
 	struct control_context *ctx;
+	struct series *prev, *next; /* in ctx->series */
 	struct series_spec spec;
 	struct series_handlers handlers;
 	void *userdata;
@@ -36,7 +39,8 @@ struct series {
 	struct window *window; /* cpu: its own, from the first step on */
 	struct window *offcpu; /* with seconds_ns: as long as it measures */
 	bool measuring;
-	char why[256]; /* no offcpu */
+	char why[256];	  /* no offcpu */
+	const char *note; /* of the CPU profile that is written now; NULL: none */
 	struct target *targets;
 	struct ticket *tickets;
 	sd_event_source *timer;
@@ -56,6 +60,7 @@ static void series_free(struct series *s)
 	window_close(s->window);
 	s->ctx->offcpu_close(s->ctx->engine, s->offcpu);
 	sd_event_source_disable_unref(s->timer);
+	DL_DELETE(s->ctx->series, s);
 	free(s);
 }
 
@@ -231,6 +236,7 @@ static int step_span(struct series *s, struct window_span *ret_span, bool *ret_o
 static void dump_span(struct series *s, const struct window_span *span, enum profile_type type)
 {
 	struct dump_filter filter = {.pid = s->spec.pid};
+	struct dump_options options = s->spec.options;
 	struct ticket *ticket = ticket_new(s, NULL);
 	int r = -ENOMEM;
 
@@ -238,8 +244,10 @@ static void dump_span(struct series *s, const struct window_span *span, enum pro
 		filter.comm = s->spec.comm;
 	if (*s->spec.unit)
 		filter.unit = s->spec.unit;
+	if (type == PROFILE_CPU)
+		options.note = s->note;
 	if (ticket)
-		r = dump_cpu(s->ctx, span, &filter, type, &s->spec.options, on_dump_done, ticket);
+		r = dump_cpu(s->ctx, span, &filter, type, &options, on_dump_done, ticket);
 	if (r < 0)
 		ticket_fail(s, ticket, profile_type_name(type), r);
 }
@@ -255,6 +263,7 @@ static void step_cpu(struct series *s)
 		return;
 	}
 	dump_span(s, &span, PROFILE_CPU);
+	s->note = NULL;
 	if (owned)
 		aggregate_free(span.samples);
 }
@@ -329,15 +338,8 @@ static void end_measure(struct series *s)
 	s->measuring = false;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static void step(struct series *s)
 {
-	struct series *s = userdata;
-
-	if (s->spec.seconds_ns && !s->measuring) {
-		measure(s);
-		if (s->window || s->offcpu)
-			return wait_until(s, clock_mono_ns() + s->spec.seconds_ns);
-	}
 	s->index++;
 	s->stepping = true;
 	if (s->spec.heap)
@@ -350,7 +352,41 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		end_measure(s);
 	s->stepping = false;
 	step_end(s);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct series *s = userdata;
+
+	if (s->spec.seconds_ns && !s->measuring) {
+		measure(s);
+		if (s->window || s->offcpu)
+			return wait_until(s, clock_mono_ns() + s->spec.seconds_ns);
+	}
+	step(s);
 	return 0;
+}
+
+/* The step that it works towards is done now. The rotation's heaps have their time,
+ * and whoever changes the samples begins it anew. */
+static void cut(struct series *s, const char *note)
+{
+	s->note = note;
+	if (s->spec.rotation)
+		step_cpu(s);
+	else
+		step(s); /* it may be gone now */
+}
+
+void series_cut(struct control_context *ctx, const char *note)
+{
+	struct series *s, *next;
+
+	DL_FOREACH_SAFE(ctx->series, s, next)
+	{
+		if (s->spec.cpu && (s->spec.rotation || s->window))
+			cut(s, note);
+	}
 }
 
 int series_start(struct control_context *ctx, const struct series_spec *spec,
@@ -374,6 +410,7 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
 		free(s);
 		return r;
 	}
+	DL_APPEND(ctx->series, s);
 	*ret_series = s;
 	return 0;
 }

@@ -47,5 +47,10 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
  * finishes. NULL is fine. */
 void series_cancel(struct series *s);
 
+/* Before samples become of another kind: the CPU profiles that are being measured
+ * are written as they are, with @note among their comments, and so is the
+ * rotation's. What the windows hold after that is of no use. */
+void series_cut(struct control_context *ctx, const char *note);
+
 /* Whether @client is one that @spec asks for. */
 bool series_matches(const struct series_spec *spec, const struct heap_client *client);

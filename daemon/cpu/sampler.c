@@ -136,6 +136,12 @@ void sampler_stats(const struct sampler *s, struct sampler_stats *ret_stats)
 	*ret_stats = s->stats;
 }
 
+void sampler_inherit(struct sampler *s, const struct sampler *before)
+{
+	s->stats = before->stats;
+	s->stats.exact = !s->no_lost;
+}
+
 /* ---- draining */
 
 /* Looks at the record at the ring's tail: how long, and from when. */

@@ -94,6 +94,9 @@ int sampler_new(struct keeper *keeper, const struct sampler_config *config, stru
 		char *why, size_t why_size);
 void sampler_free(struct sampler *s);
 
+/* @s takes the place of @before: what has been counted goes on. */
+void sampler_inherit(struct sampler *s, const struct sampler *before);
+
 const char *sampler_event(const struct sampler *s);	 /* the event in use */
 const char *sampler_event_note(const struct sampler *s); /* why not the one asked for; "" */
 unsigned sampler_frequency(const struct sampler *s);	 /* 0: a fixed period instead */

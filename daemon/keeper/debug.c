@@ -44,6 +44,12 @@ int keeper_add_debug_dir(struct keeper *keeper, const char *path)
 	return 0;
 }
 
+void keeper_forget_debug_dirs(struct keeper *keeper)
+{
+	while (keeper->n_debug_dirs > 0)
+		free(keeper->debug_dirs[--keeper->n_debug_dirs]);
+}
+
 static bool is_beside(const struct keeper_debug *wanted)
 {
 	return wanted->place == KEEPER_DEBUG_BESIDE || wanted->place == KEEPER_DEBUG_BESIDE_HIDDEN;

@@ -126,6 +126,7 @@ struct keeper_debug {
 /* Looks below @path too, and there first. Returns 0, -EINVAL (not absolute),
  * -ENOSPC or -ENOMEM. */
 int keeper_add_debug_dir(struct keeper *keeper, const char *path);
+void keeper_forget_debug_dirs(struct keeper *keeper); /* all that were added */
 
 /*
  * Opens the debug file @wanted, read-only. The name and the file may be anybody's,

@@ -11,6 +11,7 @@ struct window {
 	struct windows *owner;
 	struct window *prev, *next;
 	struct aggregate *samples;
+	struct aggregate *fresh; /* while windows_reshape() is at work */
 	struct window_moment start;
 };
 
@@ -69,6 +70,30 @@ void windows_set_shape(struct windows *ws, size_t n_values, uint32_t lost_module
 	assert(!ws->first && n_values <= SAMPLE_VALUES_MAX);
 	ws->n_values = n_values;
 	ws->lost_module = lost_module;
+}
+
+int windows_reshape(struct windows *ws, size_t n_values, const struct window_moment *now)
+{
+	size_t before = ws->n_values;
+	int r = 0;
+
+	assert(n_values <= SAMPLE_VALUES_MAX);
+	ws->n_values = n_values;
+	for (struct window *w = ws->first; w && r == 0; w = w->next)
+		r = new_aggregate(ws, &w->fresh);
+	if (r < 0)
+		ws->n_values = before;
+	for (struct window *w = ws->first; w; w = w->next) {
+		struct aggregate *old = r == 0 ? w->samples : w->fresh;
+
+		if (r == 0) {
+			w->samples = w->fresh;
+			w->start = *now;
+		}
+		aggregate_free(old);
+		w->fresh = NULL;
+	}
+	return r;
 }
 
 void windows_free(struct windows *ws)

@@ -35,6 +35,10 @@ void windows_free(struct windows *ws); /* closes those still open */
  * said), and the module that stands for samples that are missing (0: none). */
 void windows_set_shape(struct windows *ws, size_t n_values, uint32_t lost_module);
 
+/* All windows begin anew, empty, and samples have so many values from now on.
+ * Returns 0, or -ENOMEM and nothing has changed. */
+int windows_reshape(struct windows *ws, size_t n_values, const struct window_moment *now);
+
 int window_open(struct windows *ws, const struct window_moment *now, struct window **ret_window);
 struct window *window_close(struct window *w); /* NULL is fine; returns NULL */
 

@@ -60,6 +60,7 @@ struct scribe {
 	struct module_table *modules;
 	struct scribe_stats stats;
 	uint64_t starts;
+	bool renew;
 };
 
 static void scribe_step(struct scribe *s);
@@ -272,6 +273,11 @@ static int begin_job(struct scribe *s, struct job *job)
 {
 	int r = 0;
 
+	if (s->renew && s->process.pid >= 0) {
+		scribe_stop(s);
+		s->starts--; /* it did not die */
+	}
+	s->renew = false;
 	if (s->process.pid < 0)
 		r = scribe_start(s);
 	if (r < 0)
@@ -397,6 +403,16 @@ void scribe_tidy(struct scribe *s)
 {
 	if (s->state == SCRIBE_IDLE && s->process.pid >= 0)
 		outbox_tidy(&s->outbox, s->process.socket);
+}
+
+void scribe_renew(struct scribe *s)
+{
+	s->renew = true;
+}
+
+uint64_t scribe_finished(const struct scribe *s)
+{
+	return s->last_id - s->n_jobs;
 }
 
 size_t scribe_pending(const struct scribe *s)

@@ -60,7 +60,11 @@ int scribe_submit(struct scribe *s, struct frozen *frozen, int dir_fd, const cha
 void scribe_keep_modules(const struct scribe *s);
 void scribe_tidy(struct scribe *s);
 
+/* The next job finds everything out anew: a new process is started for it. */
+void scribe_renew(struct scribe *s);
+
 size_t scribe_pending(const struct scribe *s);
+uint64_t scribe_finished(const struct scribe *s); /* jobs, however they ended */
 void scribe_get_stats(const struct scribe *s, struct scribe_stats *ret_stats);
 uint64_t scribe_restarts(const struct scribe *s);
 const struct quarantine *scribe_quarantine(const struct scribe *s);
