@@ -24,8 +24,9 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 profctl_c := args command connect deliver disable dropin enable enabled executable expand list \
 	main named_unit obstacles output private run run_options save series signals snapshot \
 	status symbolize systemctl table top units
-daemon_c := config config_files engine engine_clients engine_cpu engine_memory engine_offcpu \
-	engine_reload engine_stack engine_timers main notify symbolize_file \
+daemon_c := config config_files engine engine_clients engine_cpu engine_look engine_memory \
+	engine_offcpu engine_reload engine_stack engine_threads engine_timers main notify \
+	symbolize_file \
 	keeper/debug keeper/keeper keeper/open keeper/peek keeper/tracepoint \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping \
 	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening \

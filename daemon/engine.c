@@ -259,6 +259,7 @@ int engine_new(const struct config *config, struct engine **ret_engine, char *wh
 	e->ctx.offcpu_open = engine_offcpu_open;
 	e->ctx.offcpu_take = engine_offcpu_take;
 	e->ctx.offcpu_close = engine_offcpu_close;
+	e->ctx.threads = engine_threads_begin;
 	e->ctx.quit = engine_quit;
 	r = start(e, why, why_size);
 	if (r < 0) {
@@ -284,6 +285,7 @@ void engine_free(struct engine *e)
 	sd_event_source_disable_unref(e->retain_timer);
 	sd_event_source_disable_unref(e->sweep_timer);
 	sd_event_source_disable_unref(e->quit_timer);
+	engine_threads_free(e);
 	engine_offcpu_free(e);
 	windows_free(e->ctx.windows);
 	unwinder_free(e->ctx.unwinder);

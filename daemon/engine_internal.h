@@ -1,8 +1,9 @@
 /*
  * The engine's own state, shared by its files: engine.c (its life),
  * engine_cpu.c (records to samples), engine_stack.c (their stacks), engine_timers.c
- * (samples that clients took), engine_offcpu.c (waits), engine_clients.c (clients come
- * and go), engine_memory.c (nothing grows with time), engine_reload.c (settings change).
+ * (samples that clients took), engine_offcpu.c (waits), engine_look.c and
+ * engine_threads.c (threads from outside), engine_clients.c (clients come and go),
+ * engine_memory.c (nothing grows with time), engine_reload.c (settings change).
  */
 #pragma once
 
@@ -13,6 +14,8 @@
 #include "profd/limits.h"
 
 struct offcpu;
+struct threads_job;
+struct waiting;
 
 struct engine {
 	const struct config *config;
@@ -31,6 +34,7 @@ struct engine {
 	sd_event_source *quit_timer;
 	uint64_t quit_by_mono_ns;
 	struct offcpu *offcpu; /* NULL: nobody asks for it now */
+	struct threads_job *threads; /* under way */
 	uint64_t lost;	       /* records of processes lost by the last drain's end */
 	sd_event_source **rings;
 	size_t n_rings;
@@ -68,6 +72,18 @@ int engine_offcpu_take(struct engine *e, struct window *w, struct window_span *r
 void engine_offcpu_close(struct engine *e, struct window *w); /* NULL is fine */
 void engine_offcpu_free(struct engine *e);		      /* and all its windows */
 void engine_offcpu_keep_modules(struct engine *e);
+
+/* engine_look.c: fills e->frames with where a thread sleeps, that is @w; returns their
+ * number. *ret_end: how the walk of the callers ended. */
+size_t engine_look(struct engine *e, pid_t pid, pid_t tid, const struct waiting *w,
+		   enum unwind_end *ret_end);
+void engine_count_walks(struct engine *e, const struct unwind_stats *before, uint64_t *ends);
+
+/* engine_threads.c: every thread's stack now. */
+int engine_threads_begin(struct engine *e, const struct threads_ask *ask, threads_done_t done,
+			 void *userdata);
+void engine_threads_keep_modules(struct engine *e);
+void engine_threads_free(struct engine *e); /* all that are under way; nobody is told */
 
 /* engine_timers.c: CPU samples that clients take themselves. */
 int engine_watch_timers(struct engine *e, pid_t pid, unsigned hz, char *why, size_t why_size);

@@ -24,6 +24,7 @@ static void keep_modules(struct engine *e)
 	process_keep_modules(c->processes);
 	windows_keep_modules(c->windows, c->modules);
 	engine_offcpu_keep_modules(e);
+	engine_threads_keep_modules(e);
 	heap_clients_keep_modules(c->clients, c->modules);
 	scribe_keep_modules(c->scribe);
 }

@@ -17,7 +17,6 @@
 #include "daemon/cpu/switches.h"
 #include "daemon/cpu/wait.h"
 #include "daemon/engine_internal.h"
-#include "daemon/keeper/keeper.h"
 #include "daemon/proc/waiting.h"
 #include "daemon/profile/settle.h"
 #include "profd/base.h"
@@ -155,16 +154,6 @@ static void count(struct engine *e)
 	};
 }
 
-/* Adds how the walks since @before ended to @ends. */
-static void count_walks(struct engine *e, const struct unwind_stats *before, uint64_t *ends)
-{
-	struct unwind_stats now;
-
-	unwinder_stats(e->ctx.unwinder, &now);
-	for (int i = 0; i < UNWIND_END_N; i++)
-		ends[i] += now.ends[i] - before->ends[i];
-}
-
 static void drain_switches(struct engine *e, uint64_t horizon_ns)
 {
 	static const struct switches_handlers handlers = {
@@ -178,7 +167,7 @@ static void drain_switches(struct engine *e, uint64_t horizon_ns)
 
 	unwinder_stats(e->ctx.unwinder, &before);
 	switches_drain(e->ctx.switches, horizon_ns, &handlers, e);
-	count_walks(e, &before, e->ctx.offcpu_counted.ends);
+	engine_count_walks(e, &before, e->ctx.offcpu_counted.ends);
 	count(e);
 }
 
@@ -197,53 +186,11 @@ void engine_offcpu_catch_up(struct engine *e, uint64_t time_ns)
 
 /* ---- threads that wait without a stack */
 
-/* User space: registers but two are not to be had; a frame that needs another
- * ends the walk. */
-static size_t walk(struct engine *e, const struct wait_thread *t, const struct waiting *w,
-		   struct frame *frames, enum unwind_end *ret_end)
-{
-	struct process *process = process_get(e->ctx.processes, t->pid);
-	struct unwind_input in = {
-		.process = process,
-		.regs = {[UNWIND_RSP] = w->user_sp, [UNWIND_RIP] = w->user_pc},
-	};
-	ssize_t got;
-
-	*ret_end = UNWIND_COPY;
-	if (!process || w->user_pc == 0)
-		return 0;
-	if (w->user_sp > UINT32_MAX) { /* else of 32 bits: the innermost frame will do */
-		got = keeper_read_stack(e->ctx.keeper, t->pid, t->tid, w->user_sp, &in.stack);
-		in.stack_bytes = got > 0 ? (size_t)got : 0;
-	}
-	return unwinder_walk(e->ctx.unwinder, &in, frames, PROFD_MAX_FRAMES, ret_end);
-}
-
-/* The kernel's functions by name, the callers, and why there are no more. */
-static size_t describe(struct engine *e, const struct wait_thread *t, const struct waiting *w,
-		       bool *ret_whole)
-{
-	enum unwind_end end;
-	struct module *m;
-	size_t n = 0;
-
-	for (size_t i = 0; i < w->n_functions; i++) {
-		m = module_get_note(e->ctx.modules, w->functions[i]);
-		if (m)
-			e->frames[n++] = (struct frame){.module = m->id};
-	}
-	n += walk(e, t, w, e->frames + n, &end);
-	*ret_whole = end == UNWIND_COMPLETE;
-	if (!*ret_whole) {
-		m = t->before ? e->offcpu->before : e->offcpu->not_sampled;
-		e->frames[n++] = (struct frame){.module = m->id};
-	}
-	return n;
-}
-
 static void look_at(struct engine *e, const struct wait_thread *t)
 {
 	struct wait_look look = {.tid = t->tid, .frames = e->frames};
+	enum unwind_end end;
+	struct module *m;
 	struct waiting w;
 	int r = waiting_look(e->ctx.keeper, t->pid, t->tid, &w);
 
@@ -251,7 +198,12 @@ static void look_at(struct engine *e, const struct wait_thread *t)
 		wait_ignore(e->ctx.waits, t->pid, t->tid);
 	if (r < 0)
 		return;
-	look.n_frames = describe(e, t, &w, &look.whole);
+	look.n_frames = engine_look(e, t->pid, t->tid, &w, &end);
+	look.whole = end == UNWIND_COMPLETE;
+	if (!look.whole) {
+		m = t->before ? e->offcpu->before : e->offcpu->not_sampled;
+		e->frames[look.n_frames++] = (struct frame){.module = m->id};
+	}
 	look.time_ns = clock_mono_ns();
 	wait_on_look(e->ctx.waits, &look);
 }
@@ -261,12 +213,9 @@ static void look(struct engine *e, size_t most, uint64_t before_ns)
 	struct wait_thread threads[LOOKS_AT_END];
 	size_t n =
 		wait_list_unknown(e->ctx.waits, before_ns, threads, min(most, LOOKS_AT_END + 0UL));
-	struct unwind_stats before;
 
-	unwinder_stats(e->ctx.unwinder, &before);
 	for (size_t i = 0; i < n; i++)
 		look_at(e, &threads[i]);
-	count_walks(e, &before, e->ctx.offcpu_counted.looks);
 }
 
 static void on_found(pid_t pid, pid_t tid, void *userdata)

@@ -19,7 +19,7 @@ static const char help[] =
 	"\n"
 	"  --pid N, --comm NAME, --unit UNIT, --all\n"
 	"                  whose profiles; all that you may see by default\n"
-	"  --type TYPES    heap, cpu, offcpu, or several with commas; heap by default\n"
+	"  --type TYPES    heap, cpu, offcpu, threads, or several with commas; heap by default\n"
 	"  --every D       go on, one snapshot every D (500ms 30s 5m 2h)\n"
 	"  --count N       so many snapshots; without it, until interrupted\n"
 	"  --seconds D     measure CPU and off-CPU time from now, for D; the type is then cpu\n"
@@ -62,7 +62,7 @@ static const struct option options[] = {
 	ARGS_COMMON,
 };
 
-static const char *const known_types[] = {"heap", "cpu", "offcpu"};
+static const char *const known_types[] = {"heap", "cpu", "offcpu", "threads"};
 
 #define OFFCPU_DEFAULT_NS (10 * NSEC_PER_SEC)
 
@@ -88,8 +88,8 @@ static int add_type(struct snapshot *s, const char *name, size_t n)
 			s->types[s->n_types++] = (char *)known_types[i];
 		return 0;
 	}
-	output_error("--type: \"%.*s\" is no type of profile: write heap, cpu or offcpu, or "
-		     "several with commas",
+	output_error("--type: \"%.*s\" is no type of profile: write heap, cpu, offcpu or "
+		     "threads, or several with commas",
 		     (int)n, name);
 	return -EINVAL;
 }

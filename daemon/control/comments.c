@@ -264,6 +264,20 @@ void comments_of_offcpu(struct comments *c, const struct control_context *ctx,
 	add_losses(c, span, &now);
 }
 
+void comments_of_threads(struct comments *c, const struct threads_counts *counts)
+{
+	add(c, "%" PRIu64 " threads of %" PRIu64 " process%s, looked at one after the other",
+	    counts->threads, counts->processes, counts->processes == 1 ? "" : "es");
+	if (counts->running)
+		add(c, "%" PRIu64 " threads were running: only their names are in here",
+		    counts->running);
+	if (counts->broken)
+		add(c, "%" PRIu64 " stacks could not be followed to their end", counts->broken);
+	if (counts->refused)
+		add(c, "%" PRIu64 " threads left out: beyond the limit of %d", counts->refused,
+		    PROFD_MAX_THREADS_SEEN);
+}
+
 void comments_done(struct comments *c)
 {
 	for (size_t i = 0; i < c->n; i++)

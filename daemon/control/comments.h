@@ -31,4 +31,5 @@ void comments_of_cpu(struct comments *c, const struct control_context *ctx,
 		     const struct window_span *span, const char *note);
 void comments_of_offcpu(struct comments *c, const struct control_context *ctx,
 			const struct window_span *span, const char *note);
+void comments_of_threads(struct comments *c, const struct threads_counts *counts);
 void comments_done(struct comments *c);

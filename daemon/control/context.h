@@ -55,6 +55,25 @@ struct control_offcpu {					       /* since profd started */
 	uint64_t looks[UNWIND_END_N]; /* and of those of threads that were looked at */
 };
 
+/* Whose threads; zero: everybody's. */
+struct threads_ask {
+	pid_t pid;
+	const char *comm, *unit; /* NULL: any; copied */
+	bool any_uid;		 /* else only processes of @uid */
+	uid_t uid;
+};
+
+struct threads_counts {
+	uint64_t processes, threads;
+	uint64_t running; /* of them: without a stack */
+	uint64_t broken;  /* whose stack could not be walked to its end */
+	uint64_t refused; /* beyond PROFD_MAX_THREADS_SEEN */
+};
+
+/* @samples is the receiver's; a value, 1 for each thread. */
+typedef void (*threads_done_t)(struct aggregate *samples, const struct threads_counts *counts,
+			       void *userdata);
+
 struct engine;
 struct series;
 
@@ -104,5 +123,8 @@ struct control_context {
 			   size_t why_size);
 	int (*offcpu_take)(struct engine *e, struct window *w, struct window_span *ret_span);
 	void (*offcpu_close)(struct engine *e, struct window *w); /* NULL is fine */
+	/* Every thread's stack: @done is called once, from the loop, unless this fails. */
+	int (*threads)(struct engine *e, const struct threads_ask *ask, threads_done_t done,
+		       void *userdata);
 	void (*quit)(struct engine *e);
 };

@@ -1,8 +1,9 @@
 /*
  * A dump is a small object that lives from the request for one profile until
  * the scribe has answered. Its states follow one another without branches:
- * trimming (heap only, a timer looks for the client's answer), then writing
- * (the scribe has it). Everything that can fail ends in dump_end().
+ * trimming (heap only, a timer looks for the client's answer) or looking (threads
+ * only, the engine's job), then writing (the scribe has it). Everything that can fail
+ * ends in dump_end().
  */
 #include "daemon/control/dump.h"
 
@@ -27,7 +28,8 @@ struct dump {
 	void *userdata;
 
 	enum profile_type type;
-	struct heap_client *client; /* a reference; NULL: cpu, offcpu */
+	struct heap_client *client; /* a reference; NULL: not of a heap */
+	pid_t pid;		    /* whose threads; 0: everybody's */
 	struct trim trim;
 	bool trimmed; /* trim holds an answer, or why there is none */
 	sd_event_source *timer;
@@ -328,6 +330,62 @@ int dump_cpu(struct control_context *ctx, const struct window_span *span,
 	r = freeze_cpu(d, span, filter, &frozen);
 	if (r >= 0)
 		r = submit(d, &frozen);
+	if (r < 0) {
+		ctx->counters.snapshots_failed++;
+		dump_free(d);
+	}
+	return r;
+}
+
+static int freeze_threads(struct dump *d, const struct aggregate *samples,
+			  const struct threads_counts *counts, struct frozen *ret)
+{
+	struct comments comments = {0};
+	struct freeze how = {
+		.type = PROFILE_THREADS,
+		.period = 1,
+		.time_unix_ns = d->time_unix_ns,
+		.main_module = main_module(d->ctx, &(struct dump_filter){.pid = d->pid}),
+	};
+	int r;
+
+	comments_of_threads(&comments, counts);
+	how.comments = comments.lines;
+	how.n_comments = comments.n;
+	r = freeze_aggregate(d->ctx->modules, samples, &how, ret);
+	comments_done(&comments);
+	return r;
+}
+
+static void on_threads(struct aggregate *samples, const struct threads_counts *counts,
+		       void *userdata)
+{
+	struct dump *d = userdata;
+	struct frozen frozen;
+	int r = -ENOMEM;
+
+	if (samples && counts->threads == 0)
+		r = -ESRCH;
+	else if (samples)
+		r = freeze_threads(d, samples, counts, &frozen);
+	aggregate_free(samples);
+	if (r >= 0)
+		r = submit(d, &frozen);
+	if (r < 0)
+		dump_end(d, r, NULL, NULL);
+}
+
+int dump_threads(struct control_context *ctx, const struct threads_ask *ask,
+		 const struct dump_options *options, dump_done_t done, void *userdata)
+{
+	struct dump *d = dump_new(ctx, PROFILE_THREADS, options, done, userdata);
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->time_unix_ns = clock_unix_ns();
+	d->pid = ask->pid;
+	r = ctx->threads(ctx->engine, ask, on_threads, d);
 	if (r < 0) {
 		ctx->counters.snapshots_failed++;
 		dump_free(d);

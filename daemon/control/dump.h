@@ -22,7 +22,7 @@ struct dump_filter { /* cpu, offcpu: whose samples; zero: all */
 struct dump_result {
 	int error;	  /* -errno; 0: written */
 	const char *why;  /* the error in words */
-	const char *type; /* "heap", "cpu", "offcpu" */
+	const char *type; /* "heap", "cpu", "offcpu", "threads" */
 	const char *name; /* file name */
 	int fd;		  /* with dump_options.send; stays the dump's */
 	pid_t pid;	  /* 0: machine */
@@ -32,7 +32,7 @@ struct dump_result {
 
 typedef void (*dump_done_t)(const struct dump_result *result, void *userdata);
 
-/* Both return 0 when @done will be called, once and from the loop; else -errno. */
+/* Each returns 0 when @done will be called, once and from the loop; else -errno. */
 int dump_heap(struct control_context *ctx, struct heap_client *client,
 	      const struct dump_options *options, dump_done_t done, void *userdata);
 
@@ -41,3 +41,7 @@ int dump_heap(struct control_context *ctx, struct heap_client *client,
 int dump_cpu(struct control_context *ctx, const struct window_span *span,
 	     const struct dump_filter *filter, enum profile_type type,
 	     const struct dump_options *options, dump_done_t done, void *userdata);
+
+/* Every thread's stack now, of the processes that @ask says. */
+int dump_threads(struct control_context *ctx, const struct threads_ask *ask,
+		 const struct dump_options *options, dump_done_t done, void *userdata);

@@ -43,6 +43,7 @@ static const struct loss_info stack_infos[UNWIND_END_N] = {
 	[UNWIND_OTHER_STACK] = {.comment = "stacks cut: they go on on another stack, which is not "
 					   "copied"},
 	[UNWIND_DEPTH] = {.comment = "stacks cut: more frames than are kept"},
+	[UNWIND_NO_REG] = {.comment = "stacks broken off: a register is not known"},
 	[UNWIND_NO_MAP] = {.comment = "stacks broken off: an address in no mapping"},
 	[UNWIND_NO_CFI] = {.comment = "stacks broken off: no call-frame information"},
 	[UNWIND_BROKEN] = {.comment = "stacks broken off: the stack or its description is broken"},

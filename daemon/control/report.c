@@ -114,6 +114,7 @@ static void count_cpu(struct control_context *ctx, struct report_state *s)
 		[UNWIND_COPY] = "stacks_beyond_copy",
 		[UNWIND_OTHER_STACK] = "stacks_on_other_stack",
 		[UNWIND_DEPTH] = "stacks_too_deep",
+		[UNWIND_NO_REG] = "stacks_no_register",
 		[UNWIND_NO_MAP] = "stacks_no_mapping",
 		[UNWIND_NO_CFI] = "stacks_no_unwind_information",
 		[UNWIND_BROKEN] = "stacks_broken",

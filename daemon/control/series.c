@@ -17,7 +17,7 @@
 struct ticket {
 	struct series *series; /* NULL: cancelled */
 	struct ticket *next;
-	struct heap_client *client; /* a reference; NULL: cpu, offcpu */
+	struct heap_client *client; /* a reference; NULL: not of a heap */
 };
 
 struct target {
@@ -287,6 +287,23 @@ static void step_offcpu(struct series *s)
 	aggregate_free(span.samples);
 }
 
+static void step_threads(struct series *s)
+{
+	struct threads_ask ask = {
+		.pid = s->spec.pid,
+		.comm = *s->spec.comm ? s->spec.comm : NULL,
+		.unit = *s->spec.unit ? s->spec.unit : NULL,
+		.any_uid = s->spec.any_uid,
+		.uid = s->spec.uid,
+	};
+	struct ticket *ticket = ticket_new(s, NULL);
+	int r = ticket ? dump_threads(s->ctx, &ask, &s->spec.options, on_dump_done, ticket)
+		       : -ENOMEM;
+
+	if (r < 0)
+		ticket_fail(s, ticket, "threads", r);
+}
+
 static int wait_until(struct series *s, uint64_t mono_ns)
 {
 	sd_event_source_set_time(s->timer, mono_ns / 1000);
@@ -297,7 +314,8 @@ static int wait_until(struct series *s, uint64_t mono_ns)
 static void step_end(struct series *s)
 {
 	bool over = !s->spec.rotation && s->index >= s->spec.count;
-	bool nobody = !s->spec.rotation && !s->spec.cpu && !s->spec.offcpu && !s->targets;
+	bool nobody = !s->spec.rotation && !s->spec.cpu && !s->spec.offcpu &&
+		      !s->spec.threads && !s->targets;
 
 	if (s->pending || s->stepping)
 		return;
@@ -348,6 +366,8 @@ static void step(struct series *s)
 		step_cpu(s);
 	if (s->spec.offcpu)
 		step_offcpu(s);
+	if (s->spec.threads)
+		step_threads(s);
 	if (s->measuring)
 		end_measure(s);
 	s->stepping = false;

@@ -14,7 +14,7 @@
 #define SERIES_NAME_BYTES 256
 
 struct series_spec {
-	bool heap, cpu, offcpu;
+	bool heap, cpu, offcpu, threads;
 	pid_t pid;		       /* 0: any */
 	char comm[PROCESS_COMM_BYTES]; /* "": any */
 	char unit[SERIES_NAME_BYTES];

@@ -86,15 +86,17 @@ static bool parse_types(struct peer *p, const Profd__Snapshot *q, struct series_
 			spec->cpu = true;
 		} else if (strcmp(q->types[i], "offcpu") == 0) {
 			spec->offcpu = true;
+		} else if (strcmp(q->types[i], "threads") == 0) {
+			spec->threads = true;
 		} else {
 			peer_error(p, EINVAL,
-				   "%.64s: unknown profile type: there are heap, cpu and "
-				   "offcpu",
+				   "%.64s: unknown profile type: there are heap, cpu, offcpu "
+				   "and threads",
 				   q->types[i]);
 			return false;
 		}
 	}
-	if (!spec->heap && !spec->cpu && !spec->offcpu)
+	if (!spec->heap && !spec->cpu && !spec->offcpu && !spec->threads)
 		spec->heap = true;
 	if (spec->offcpu && spec->seconds_ns == 0) /* nothing is measured before it is asked for */
 		spec->seconds_ns = OFFCPU_DEFAULT_NS;
@@ -184,7 +186,7 @@ static bool check_targets(struct peer *p, struct series_spec *spec)
 		return false;
 	if ((spec->cpu || spec->offcpu) && !check_cpu(p, spec))
 		return false;
-	if (spec->heap && !spec->cpu && !spec->offcpu && !any_target(p, spec)) {
+	if (spec->heap && !spec->cpu && !spec->offcpu && !spec->threads && !any_target(p, spec)) {
 		peer_error(p, ENOENT,
 			   "no attached process %s: start it with LD_PRELOAD=libprofd.so "
 			   "(`profctl list` shows what is there)",

@@ -26,6 +26,7 @@ struct sample_labels {	    /* NULL or 0: absent */
 	const char *comm;
 	const char *thread;
 	const char *unit;
+	const char *state, *wchan; /* of a thread: what it does, and where in the kernel */
 	uint64_t bytes; /* object size (numeric label, unit "bytes") */
 };
 

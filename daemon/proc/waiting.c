@@ -38,7 +38,7 @@ static int read_file(const struct thread *t, enum keeper_thread_file file, char 
 	return 0;
 }
 
-int waiting_parse_stat(const char *stat)
+int waiting_parse_stat(const char *stat, char *ret_state)
 {
 	const char *at = strrchr(stat, ')');
 	unsigned flags;
@@ -48,7 +48,8 @@ int waiting_parse_stat(const char *stat)
 		return -EBADMSG;
 	if (flags & KERNEL_THREAD || strchr("ZXx", state))
 		return -ESRCH;
-	return strchr("SDTt", state) ? 0 : -EAGAIN;
+	*ret_state = state;
+	return strchr("SDTtI", state) ? 0 : -EAGAIN;
 }
 
 static int add_function(struct waiting *w, const char *name, size_t n)
@@ -104,13 +105,15 @@ static int look(const struct thread *t, struct waiting *w)
 	int r = read_file(t, KEEPER_THREAD_STAT, text);
 
 	if (r < 0)
-		return -EAGAIN;
-	r = waiting_parse_stat(text);
+		return -ENOENT;
+	r = waiting_parse_stat(text, &w->state);
 	if (r < 0)
 		return r;
 	if (read_file(t, KEEPER_THREAD_SYSCALL, text) == 0 &&
-	    waiting_parse_syscall(text, w) == -EAGAIN)
+	    waiting_parse_syscall(text, w) == -EAGAIN) {
+		w->state = 'R';
 		return -EAGAIN;
+	}
 	if (read_file(t, KEEPER_THREAD_STACK, text) == 0)
 		(void)waiting_parse_stack(text, w);
 	if (w->n_functions == 0 && read_file(t, KEEPER_THREAD_WCHAN, text) == 0 &&
@@ -125,7 +128,7 @@ int waiting_look(struct keeper *keeper, pid_t pid, pid_t tid, struct waiting *re
 	struct waiting w = {0};
 	int r = look(&t, &w);
 
-	if (r == 0)
+	if (r == 0 || r == -EAGAIN)
 		*ret_waiting = w;
 	return r;
 }
@@ -145,13 +148,13 @@ static bool scan_thread(pid_t tid, void *userdata)
 {
 	struct scan *s = userdata;
 	const struct thread t = {.keeper = s->keeper, .pid = s->pid, .tid = tid};
-	char text[FILE_BYTES];
+	char text[FILE_BYTES], state;
 
 	if (s->left == 0) {
 		s->beyond++;
 		return true;
 	}
-	if (read_file(&t, KEEPER_THREAD_STAT, text) < 0 || waiting_parse_stat(text) < 0)
+	if (read_file(&t, KEEPER_THREAD_STAT, text) < 0 || waiting_parse_stat(text, &state) < 0)
 		return true;
 	s->left--;
 	s->each(s->pid, tid, s->userdata);

@@ -25,10 +25,10 @@ struct key { /* no padding: hashed as bytes */
 	uint64_t first_frame;
 	uint32_t n_frames;
 	int32_t pid, tid;
-	uint32_t comm, thread, unit; /* in strings */
+	uint32_t comm, thread, unit, state, wchan; /* in strings */
 	uint64_t bytes;
 };
-static_assert(sizeof(struct key) == 40, "padding would be hashed");
+static_assert(sizeof(struct key) == 48, "padding would be hashed");
 
 struct aggregate {
 	size_t n_values, max_stacks, max_bytes;
@@ -153,7 +153,7 @@ static bool entry_equal(const void *table, uint32_t record, const void *key)
 
 	return e->n_frames == k->n_frames && e->pid == k->pid && e->tid == k->tid &&
 	       e->comm == k->comm && e->thread == k->thread && e->unit == k->unit &&
-	       e->bytes == k->bytes &&
+	       e->state == k->state && e->wchan == k->wchan && e->bytes == k->bytes &&
 	       (!k->n_frames ||
 		!memcmp(a->runs.items + e->first_frame, a->runs.items + k->first_frame,
 			k->n_frames * sizeof(*a->runs.items)));
@@ -181,6 +181,10 @@ static int make_key(struct aggregate *a, const struct sample *s, struct key *ret
 		r = intern_label(a, s->labels.thread, &k.thread);
 	if (r == 0)
 		r = intern_label(a, s->labels.unit, &k.unit);
+	if (r == 0)
+		r = intern_label(a, s->labels.state, &k.state);
+	if (r == 0)
+		r = intern_label(a, s->labels.wchan, &k.wchan);
 	if (r < 0)
 		return r;
 	*ret = k;
@@ -283,6 +287,8 @@ void aggregate_entry(const struct aggregate *a, size_t i, struct aggregate_entry
 			   .comm = label(a, k->comm),
 			   .thread = label(a, k->thread),
 			   .unit = label(a, k->unit),
+			   .state = label(a, k->state),
+			   .wchan = label(a, k->wchan),
 			   .bytes = k->bytes},
 		.values = a->values.items + i * a->n_values,
 	};

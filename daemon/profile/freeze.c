@@ -47,6 +47,8 @@ struct type_info {
 	bool process_labels; /* pid, comm and the like are worth a label */
 };
 
+#define MAX_LABELS 8
+
 #define EVENT_NAME "" /* stands for freeze.event */
 
 #define HEAP_TYPES                                                                                 \
@@ -81,6 +83,11 @@ static const struct type_info infos[] = {
 			    .default_type = "offcpu",
 			    .drop_frames = OFFCPU_DROP_FRAMES,
 			    .process_labels = true},
+	[PROFILE_THREADS] = {.name = "threads",
+			     .types = {{"threads", "count"}},
+			     .n_types = 1,
+			     .period = {"threads", "count"},
+			     .process_labels = true},
 	[PROFILE_HEAP] = {.name = "heap", HEAP_TYPES, .default_type = "inuse_space"},
 	[PROFILE_ALLOCS] = {.name = "allocs", HEAP_TYPES, .default_type = "alloc_space"},
 };
@@ -167,7 +174,7 @@ static bool is_wanted(const struct aggregate_entry *e, size_t n_values, const st
 }
 
 static size_t make_labels(const struct sample_labels *l, const struct type_info *info,
-			  struct pprof_label ret[6])
+			  struct pprof_label ret[MAX_LABELS])
 {
 	size_t n = 0;
 
@@ -186,6 +193,10 @@ static size_t make_labels(const struct sample_labels *l, const struct type_info 
 		ret[n++] = (struct pprof_label){.key = "thread", .str = l->thread};
 	if (l->unit)
 		ret[n++] = (struct pprof_label){.key = "unit", .str = l->unit};
+	if (l->state)
+		ret[n++] = (struct pprof_label){.key = "state", .str = l->state};
+	if (l->wchan)
+		ret[n++] = (struct pprof_label){.key = "wchan", .str = l->wchan};
 	return n;
 }
 
@@ -193,7 +204,7 @@ static int add_sample(struct pprof *p, const struct aggregate_entry *e,
 		      const struct type_info *info, const uint64_t *frame_locations,
 		      uint64_t *scratch)
 {
-	struct pprof_label labels[6];
+	struct pprof_label labels[MAX_LABELS];
 	struct pprof_sample sample = {
 		.locations = scratch,
 		.n_locations = e->n_frames,

@@ -9,7 +9,8 @@
  * the kernel and for code without a file, the run-time address.
  *
  * Samples carry the label `bytes`; in CPU and off-CPU profiles also the numbers
- * `pid` and `tid` and the strings `comm`, `thread` and `unit`. Heap profiles ask
+ * `pid` and `tid` and the strings `comm`, `thread` and `unit`; threads also `state` and
+ * `wchan`. Heap profiles ask
  * readers to leave out the allocator's own frames, off-CPU profiles the
  * scheduler's (drop_frames). Entries whose values are all zero are left out.
  */
@@ -34,7 +35,8 @@
  * Where the kernel adjusts the period to meet a frequency, the profile's period
  * is the mean of its samples', so that samples times period are the events.
  *
- * PROFILE_OFFCPU depends on none: waits/count, offcpu/nanoseconds.
+ * PROFILE_OFFCPU depends on none: waits/count, offcpu/nanoseconds; nor does
+ * PROFILE_THREADS: threads/count.
  */
 enum profile_type {
 	PROFILE_CPU,
@@ -43,6 +45,7 @@ enum profile_type {
 	PROFILE_CYCLES,
 	PROFILE_EVENT,
 	PROFILE_OFFCPU,
+	PROFILE_THREADS,
 };
 
 /* Where a module lay in the one process that the profile is of. */
@@ -79,5 +82,5 @@ int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 void frozen_done(struct frozen *frozen);
 
 const char *profile_type_name(enum profile_type type); /* "cpu" (all three), "heap", "allocs",
-							* "offcpu" */
+							* "offcpu", "threads" */
 int profile_type_parse(const char *name, enum profile_type *ret_type);

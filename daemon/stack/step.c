@@ -73,12 +73,18 @@ static int restore(struct step *s, const struct step *callee, const struct cfi_r
 {
 	bool from_rbp = row->from_rbp & (1u << reg);
 	uint64_t address = (from_rbp ? callee->regs[UNWIND_RBP] : cfa) + (uint64_t)(int64_t)offset;
+	int r;
 
 	if (offset == 0 && !from_rbp)
 		return 0;
+	if (from_rbp && !(callee->known & 1u << UNWIND_RBP))
+		return -EINVAL;
 	if (address < callee->regs[UNWIND_RSP])
 		return 0; /* popped already */
-	return step_read(callee, address, &s->regs[step_reg(reg)]);
+	r = step_read(callee, address, &s->regs[step_reg(reg)]);
+	if (r == 0)
+		s->known |= 1u << step_reg(reg);
+	return r;
 }
 
 static int step_by_ucontext(struct step *s)
@@ -110,7 +116,7 @@ int step_to_cfa(struct step *s, const struct cfi_row *row, uint64_t cfa)
 	if (r < 0)
 		return r;
 	next.regs[UNWIND_RSP] = cfa;
-	next.known = s->known & STEP_KNOWN_KEPT;
+	next.known = (s->known & STEP_KNOWN_KEPT) | 1u << UNWIND_RSP | 1u << UNWIND_RIP;
 	next.exact = false;
 
 	if ((r = restore(&next, s, row, CFI_RBP, row->rbp, cfa)) < 0 ||
@@ -140,6 +146,8 @@ int step_by_frame_pointer(struct step *s)
 	uint64_t rbp = s->regs[UNWIND_RBP], caller_rbp, return_address;
 	int r;
 
+	if (!(s->known & 1u << UNWIND_RBP))
+		return -EINVAL;
 	if (rbp < s->regs[UNWIND_RSP] || rbp % 8 != 0)
 		return -EFAULT;
 	r = step_read(s, rbp, &caller_rbp);
@@ -150,7 +158,7 @@ int step_by_frame_pointer(struct step *s)
 	s->regs[UNWIND_RBP] = caller_rbp;
 	s->regs[UNWIND_RSP] = rbp + 16;
 	s->regs[UNWIND_RIP] = return_address;
-	s->known &= STEP_KNOWN_KEPT;
+	s->known = (s->known & STEP_KNOWN_KEPT) | 1u << UNWIND_RBP;
 	s->exact = false;
 	return 0;
 }

@@ -193,6 +193,8 @@ static enum unwind_end end_of(const struct walk *w, int error, enum unwind_end o
 {
 	if (w->left_stack)
 		return UNWIND_OTHER_STACK;
+	if (error == -EINVAL)
+		return UNWIND_NO_REG;
 	return error == -ENODATA ? UNWIND_COPY : otherwise;
 }
 
@@ -203,6 +205,8 @@ static bool is_outermost(const struct step *s)
 {
 	uint64_t any = s->regs[UNWIND_RBP];
 
+	if (!(s->known & 1u << UNWIND_RBP))
+		return false;
 	if (s->exact)
 		for (unsigned reg = UNWIND_R12; reg <= UNWIND_R15; reg++)
 			any |= s->regs[reg];
@@ -303,7 +307,7 @@ size_t unwinder_walk(struct unwinder *u, const struct unwind_input *in, struct f
 		.process = in->process,
 		.step =
 			{
-				.known = STEP_KNOWN_ALL,
+				.known = STEP_KNOWN_ALL & ~in->unknown,
 				.exact = true,
 				.stack = in->stack,
 				.stack_base = in->regs[UNWIND_RSP],
@@ -352,6 +356,8 @@ const char *unwind_end_note(enum unwind_end end)
 		return "[truncated: other stack]";
 	case UNWIND_DEPTH:
 		return "[truncated: depth]";
+	case UNWIND_NO_REG:
+		return "[truncated: register not known]";
 	case UNWIND_NO_MAP:
 		return "[truncated: no mapping]";
 	case UNWIND_NO_CFI:

@@ -37,12 +37,17 @@ enum unwind_reg {
 	UNWIND_REG_N,
 };
 
+/* What a thread that sleeps keeps in registers is not to be had: all but these two. */
+#define UNWIND_ASLEEP_UNKNOWN                                                                      \
+	(((1u << UNWIND_REG_N) - 1) & ~(1u << UNWIND_RSP) & ~(1u << UNWIND_RIP))
+
 /* The matching bits for perf_event_attr.sample_regs_user, x86-64. */
 extern const uint64_t unwind_perf_regs;
 
 struct unwind_input {
 	struct process *process;
 	uint64_t regs[UNWIND_REG_N];
+	uint32_t unknown;     /* of these, as bits: a frame that needs one ends the walk */
 	const uint8_t *stack; /* copied from regs[UNWIND_RSP] upwards; any alignment */
 	size_t stack_bytes;
 };
@@ -52,6 +57,7 @@ enum unwind_end {		      /* why a walk ended */
 		  UNWIND_COPY,	      /* the copy of the stack ended, or lacks what lay below it */
 		  UNWIND_OTHER_STACK, /* went on to a stack that was not copied: signals', Go's */
 		  UNWIND_DEPTH,	      /* PROFD_MAX_USER_FRAMES */
+		  UNWIND_NO_REG,      /* needs a register that is not known */
 		  UNWIND_NO_MAP,      /* an address in no mapping */
 		  UNWIND_NO_CFI,      /* no call-frame information, and no frame pointer chain */
 		  UNWIND_BROKEN,      /* malformed information, or a stack that does not grow */

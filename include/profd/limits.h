@@ -40,6 +40,8 @@
 #define PROFD_MAX_WAITING_SEEN 4096 /* threads asleep already that are looked for at the start */
 #define PROFD_MAX_WAIT_STACKS 4000  /* stack copies a second, over all CPUs */
 
+#define PROFD_MAX_THREADS_SEEN 16384 /* of one snapshot of threads */
+
 /* store */
 #define PROFD_MAX_KEPT_TARGETS 4096 /* that have ended, and whose newest file always stays */
 

@@ -81,14 +81,14 @@ static void parse_records(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct waiting w = {0};
-	char *text = malloc(size + 1);
+	char c, *text = malloc(size + 1);
 
 	if (!text)
 		return 0;
 	if (size > 0)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	(void)waiting_parse_stat(text);
+	(void)waiting_parse_stat(text, &c);
 	(void)waiting_parse_stack(text, &w);
 	(void)waiting_parse_syscall(text, &w);
 	free(text);

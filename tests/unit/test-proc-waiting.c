@@ -18,15 +18,18 @@
 
 static void test_stat(void **state)
 {
-	assert_int_equal(waiting_parse_stat("1 (a) S 1 1 1 0 -1 4194560 1 2"), 0);
-	assert_int_equal(waiting_parse_stat("1 (a) R 1) S 1 1 1 0 -1 4194560 1"), 0);
-	assert_int_equal(waiting_parse_stat("1 (a) D 1 1 1 0 -1 4194560 1"), 0);
-	assert_int_equal(waiting_parse_stat("1 (a) R 1 1 1 0 -1 4194560 1"), -EAGAIN);
-	assert_int_equal(waiting_parse_stat("1 (a) Z 1 1 1 0 -1 4194560 1"), -ESRCH);
-	assert_int_equal(waiting_parse_stat("1 (kthreadd) S 0 0 0 0 -1 2129984 0"), -ESRCH);
-	assert_int_equal(waiting_parse_stat(""), -EBADMSG);
-	assert_int_equal(waiting_parse_stat("1 (a) S 1 1"), -EBADMSG);
-	assert_int_equal(waiting_parse_stat("1 (a S 1 1 1 0 -1 4194560"), -EBADMSG);
+	char c = '?';
+
+	assert_int_equal(waiting_parse_stat("1 (a) S 1 1 1 0 -1 4194560 1 2", &c), 0);
+	assert_int_equal(c, 'S');
+	assert_int_equal(waiting_parse_stat("1 (a) R 1) S 1 1 1 0 -1 4194560 1", &c), 0);
+	assert_int_equal(waiting_parse_stat("1 (a) D 1 1 1 0 -1 4194560 1", &c), 0);
+	assert_int_equal(waiting_parse_stat("1 (a) R 1 1 1 0 -1 4194560 1", &c), -EAGAIN);
+	assert_int_equal(waiting_parse_stat("1 (a) Z 1 1 1 0 -1 4194560 1", &c), -ESRCH);
+	assert_int_equal(waiting_parse_stat("1 (kthreadd) S 0 0 0 0 -1 2129984 0", &c), -ESRCH);
+	assert_int_equal(waiting_parse_stat("", &c), -EBADMSG);
+	assert_int_equal(waiting_parse_stat("1 (a) S 1 1", &c), -EBADMSG);
+	assert_int_equal(waiting_parse_stat("1 (a S 1 1 1 0 -1 4194560", &c), -EBADMSG);
 }
 
 static void test_stack(void **state)
@@ -106,8 +109,9 @@ static void test_a_real_one(void **state)
 	assert_int_equal(waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOWAIT), 0);
 	assert_int_equal(waiting_look(keeper, pid, pid, &w), -ESRCH); /* a zombie */
 	waitpid(pid, NULL, 0);
-	assert_int_equal(waiting_look(keeper, pid, pid, &w), -EAGAIN);
-	assert_int_equal(waiting_look(keeper, getpid(), getpid(), &w), -EAGAIN); /* runs */
+	assert_int_equal(waiting_look(keeper, pid, pid, &w), -ENOENT);
+	assert_int_equal(waiting_look(keeper, getpid(), getpid(), &w), -EAGAIN);
+	assert_int_equal(w.state, 'R');
 	keeper_free(keeper);
 }
 
