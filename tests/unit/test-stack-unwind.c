@@ -61,6 +61,8 @@ static void says_where_the_copy_ended(void **state)
 	assert_true(least >= 4);
 }
 
+static uint64_t aligned_sp;
+
 /* A frame that gcc and clang realign, of a size they cannot know. */
 SECTION(at_aligned) static void aligned(size_t n)
 {
@@ -68,6 +70,7 @@ SECTION(at_aligned) static void aligned(size_t n)
 	volatile char *room = alloca(n);
 
 	line[0] = room[0] = 1;
+	__asm__ volatile("mov %%rsp, %0" : "=r"(aligned_sp));
 	capture();
 	sink += line[0] + room[0];
 }
@@ -83,6 +86,45 @@ static void walks_realigned_frame(void **state)
 		assert_int_equal(w->end, UNWIND_COMPLETE);
 		assert_agrees_with_oracle(w);
 	}
+}
+
+/* As of a thread that sleeps in the frame at @i, whose stack pointer is @sp. */
+static void sleep_in(struct world *w, size_t i, uint64_t sp)
+{
+	uint64_t skip = sp - w->in.regs[UNWIND_RSP];
+
+	w->in.regs[UNWIND_RIP] = address_of(w, i) + 1;
+	w->in.regs[UNWIND_RSP] = sp;
+	w->in.stack += skip;
+	w->in.stack_bytes -= skip;
+	w->in.unknown = UNWIND_ASLEEP_UNKNOWN;
+	for (int reg = 0; reg < UNWIND_REG_N; reg++)
+		if (w->in.unknown & 1u << reg)
+			w->in.regs[reg] = sp + 64;
+}
+
+/* A walk ends where it needs what is not known, and until then it is the same. */
+static void ends_at_a_register_that_is_not_known(void **state)
+{
+	struct world *w = *state;
+	size_t n;
+
+	aligned(40);
+	walk(w);
+	sleep_in(w, 1, aligned_sp);
+	walk(w);
+	assert_true(IN(w, 0, at_aligned));
+	assert_int_equal(w->n, 1);
+	assert_int_equal(w->end, UNWIND_NO_REG);
+
+	outer(capture); /* where every frame is measured by the stack pointer */
+	walk(w);
+	assert_int_equal(w->end, UNWIND_COMPLETE);
+	n = w->n;
+	w->in.unknown = UNWIND_ASLEEP_UNKNOWN;
+	walk(w);
+	assert_int_equal(w->n, n);
+	w->in.unknown = 0;
 }
 
 /* ---- through the C library */
@@ -158,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		world_test(walks_nested_calls),	       world_test(keeps_the_innermost_frames),
 		world_test(says_where_the_copy_ended), world_test(walks_realigned_frame),
+		world_test(ends_at_a_register_that_is_not_known),
 		world_test(walks_through_a_callback),  world_test(walks_to_the_start_of_a_thread),
 		world_test(tells_its_speed),
 	};
