@@ -77,6 +77,9 @@ void engine_offcpu_keep_modules(struct engine *e);
  * number. *ret_end: how the walk of the callers ended. */
 size_t engine_look(struct engine *e, pid_t pid, pid_t tid, const struct waiting *w,
 		   enum unwind_end *ret_end);
+/* The same of a thread that is stopped meanwhile, and for how long. Or -errno. */
+int engine_look_stopped(struct engine *e, pid_t pid, pid_t tid, const struct waiting *w,
+			uint64_t *ret_stopped_ns, enum unwind_end *ret_end);
 void engine_count_walks(struct engine *e, const struct unwind_stats *before, uint64_t *ends);
 
 /* engine_threads.c: every thread's stack now. */

@@ -1,15 +1,17 @@
 /*
- * Every thread's stack now, taken from outside and without stopping anybody. A request
- * becomes a job: the processes are listed once, and then, a few at each turn of the
- * loop, their threads are looked at, so that rings are drained and peers are answered
- * meanwhile. What a thread does while the job is under way is seen or not, as it
- * happens; those that hang are seen in any case.
+ * Every thread's stack now, taken from outside. A request becomes a job: the processes
+ * are listed once, and then, a few at each turn of the loop, their threads are looked
+ * at, so that rings are drained and peers are answered meanwhile. What a thread does
+ * while the job is under way is seen or not, as it happens; those that hang are seen in
+ * any case.
  *
- * A thread that runs has no stack that holds still. It is shown as [running]: its CPU
- * time is what the CPU profile is for.
+ * A thread that sleeps is looked at as it is. One that runs, or whose stack takes more
+ * registers than its sleep tells, is stopped, read and let go at once, each by itself;
+ * but only where it does not notice (may_stop()).
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "daemon/engine_internal.h"
 #include "daemon/proc/identity.h"
@@ -30,7 +32,8 @@ struct threads_job {
 
 	ARRAY_TABLE(pid_t) pids;
 	size_t at_pid; /* the next */
-	pid_t pid; /* whose threads are being looked at */
+	pid_t pid;     /* whose threads are being looked at */
+	bool filtered; /* it has a filter of system calls */
 	ARRAY_TABLE(pid_t) tids;
 	size_t at_tid; /* the next */
 
@@ -121,6 +124,8 @@ static bool next_process(struct threads_job *job)
 		job->tids.n = job->at_tid = 0;
 		if (!is_wanted(job, job->pid))
 			continue;
+		job->filtered = true; /* if it cannot be told */
+		(void)process_read_filtered(job->engine->ctx.keeper, job->pid, &job->filtered);
 		(void)process_each_thread(job->engine->ctx.keeper, job->pid, on_thread, job);
 		job->counts.processes += job->tids.n > 0;
 		if (job->tids.n > 0)
@@ -150,21 +155,63 @@ static const char *state_name(char state)
 	}
 }
 
+/*
+ * A wait that is interrupted begins anew by itself in these system calls, and only in
+ * these: others, epoll_wait for one, return EINTR to a program that has never seen it.
+ * Some begin anew by another system call, restart_syscall, and a filter may end the
+ * program for that.
+ */
+static bool may_stop(const struct threads_job *job, const struct waiting *w)
+{
+	static const long restarted[] = {
+		-1, /* in none: at a page fault */
+		SYS_clock_nanosleep, SYS_flock, SYS_futex,  SYS_nanosleep,     SYS_pause,
+		SYS_poll,	     SYS_ppoll, SYS_select, SYS_rt_sigsuspend, SYS_pselect6,
+		SYS_wait4,	     SYS_waitid,
+	};
+
+	if (w->state == 'R')
+		return true;
+	for (size_t i = 0; w->state == 'S' && !job->filtered && i < ARRAY_SIZE(restarted); i++)
+		if (w->syscall == restarted[i])
+			return true;
+	return false;
+}
+
+/* As long as it stands still by itself, it is not stopped. */
+static size_t look_twice(struct threads_job *job, pid_t tid, const struct waiting *w,
+			 enum unwind_end *ret_end)
+{
+	struct engine *e = job->engine;
+	size_t n = 0;
+	uint64_t ns;
+	int r;
+
+	*ret_end = UNWIND_NO_REG;
+	if (w->state != 'R')
+		n = engine_look(e, job->pid, tid, w, ret_end);
+	if (*ret_end != UNWIND_NO_REG || !may_stop(job, w))
+		return n;
+	r = engine_look_stopped(e, job->pid, tid, w, &ns, ret_end);
+	if (r < 0)
+		return n;
+	job->counts.stopped++;
+	job->counts.stopped_ns += ns;
+	job->counts.stopped_most_ns = max(job->counts.stopped_most_ns, ns);
+	return (size_t)r;
+}
+
 /* Fills the engine's frames; returns their number. */
 static size_t stack_of(struct threads_job *job, pid_t tid, const struct waiting *w)
 {
 	struct engine *e = job->engine;
-	const struct module *note = job->running;
 	enum unwind_end end;
-	size_t n = 0;
+	size_t n = look_twice(job, tid, w, &end);
+	const struct module *note = e->cut[end];
 
-	if (w->state == 'R') {
-		job->counts.running++;
-	} else {
-		n = engine_look(e, job->pid, tid, w, &end);
-		note = w->user_pc ? e->cut[end] : job->hidden;
-		job->counts.broken += note != NULL;
-	}
+	if (n == 0)
+		note = w->state == 'R' ? job->running : job->hidden;
+	job->counts.broken += note != NULL;
 	if (note)
 		e->frames[n++] = (struct frame){.module = note->id};
 	return n;

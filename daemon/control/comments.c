@@ -268,9 +268,11 @@ void comments_of_threads(struct comments *c, const struct threads_counts *counts
 {
 	add(c, "%" PRIu64 " threads of %" PRIu64 " process%s, looked at one after the other",
 	    counts->threads, counts->processes, counts->processes == 1 ? "" : "es");
-	if (counts->running)
-		add(c, "%" PRIu64 " threads were running: only their names are in here",
-		    counts->running);
+	if (counts->stopped)
+		add(c,
+		    "%" PRIu64 " of them stopped for it, one by one: %" PRIu64
+		    " us at the most, %" PRIu64 " us in all",
+		    counts->stopped, counts->stopped_most_ns / 1000, counts->stopped_ns / 1000);
 	if (counts->broken)
 		add(c, "%" PRIu64 " stacks could not be followed to their end", counts->broken);
 	if (counts->refused)

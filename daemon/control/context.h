@@ -65,7 +65,8 @@ struct threads_ask {
 
 struct threads_counts {
 	uint64_t processes, threads;
-	uint64_t running; /* of them: without a stack */
+	uint64_t stopped; /* of them: for a moment each, */
+	uint64_t stopped_ns, stopped_most_ns; /* in all, and the longest */
 	uint64_t broken;  /* whose stack could not be walked to its end */
 	uint64_t refused; /* beyond PROFD_MAX_THREADS_SEEN */
 };

@@ -148,6 +148,29 @@ ssize_t keeper_read_stack(struct keeper *keeper, pid_t pid, pid_t tid, uint64_t 
 	return r < 0 ? r : peek_read(keeper->peek, pid, sp, PEEK_BYTES, ret_bytes);
 }
 
+/* A thread of another process may not be stopped in its name. */
+static bool is_thread_of(struct keeper *keeper, pid_t pid, pid_t tid)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "%d/task/%d", (int)pid, (int)tid);
+	return faccessat(keeper->proc_fd, path, F_OK, 0) == 0;
+}
+
+ssize_t keeper_stop_thread(struct keeper *keeper, pid_t pid, pid_t tid,
+			   struct peek_thread *ret_thread, const uint8_t **ret_stack)
+{
+	int r = 0;
+
+	if (pid <= 0 || tid <= 0)
+		return -EINVAL;
+	if (!is_thread_of(keeper, pid, tid))
+		return -ESRCH;
+	if (!keeper->peek)
+		r = peek_new(&keeper->peek);
+	return r < 0 ? r : peek_stop(keeper->peek, tid, ret_thread, ret_stack);
+}
+
 void keeper_rest(struct keeper *keeper)
 {
 	if (keeper->peek)

@@ -75,6 +75,11 @@ int keeper_open_tracepoint(struct keeper *keeper, const char *system, const char
  * that cannot be read; as peek_read(), which see. */
 ssize_t keeper_read_stack(struct keeper *keeper, pid_t pid, pid_t tid, uint64_t sp,
 			  const uint8_t **ret_bytes);
+/* Stops a thread of @pid for a moment, for its registers and its stack; as peek_stop(),
+ * which see. */
+struct peek_thread;
+ssize_t keeper_stop_thread(struct keeper *keeper, pid_t pid, pid_t tid,
+			   struct peek_thread *ret_thread, const uint8_t **ret_stack);
 void keeper_rest(struct keeper *keeper); /* no stacks are wanted for now */
 
 /* The file that @pid has mapped at @start..@end, read-only; @path is what its

@@ -7,30 +7,42 @@
  */
 #include "daemon/keeper/peek.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "profd/base.h"
 
 #define PEEK_MS	   50
 #define PEEK_TRIES 10
 #define PEEK_MOST  8
+#define STOP_LOOK_NS 10000
 #define PAGE	   4096u
 
 struct request {
 	uint64_t address;
 	uint32_t bytes;
 	pid_t pid;
+	bool stop; /* it is a thread, and is stopped; no address */
+};
+
+struct answer {
+	int64_t got; /* bytes, or -errno */
+	bool holds;  /* a thread may still be the child's, and only its end lets that go */
+	struct peek_thread thread;
 };
 
 struct peek {
@@ -43,6 +55,8 @@ struct peek {
 	} slow[PEEK_MOST];
 	unsigned next_slow;
 	uint64_t rest_until_ns;
+	uint64_t second_ns; /* since when stops are counted */
+	unsigned stops;
 };
 
 int peek_new(struct peek **ret_peek)
@@ -117,18 +131,76 @@ static ssize_t read_memory(const struct request *r, uint8_t *to)
 	return got < 0 ? -errno : got;
 }
 
+/* Waits until it has stopped. A signal that comes just then is not ours: *ret_signal. */
+static int wait_stopped(pid_t tid, int *ret_signal)
+{
+	const struct timespec pause = {.tv_nsec = STOP_LOOK_NS};
+	uint64_t until = clock_mono_ns() + PEEK_STOP_MS * NSEC_PER_MSEC;
+	int status, r;
+
+	while ((r = waitpid(tid, &status, __WALL | WNOHANG)) == 0) {
+		if (clock_mono_ns() > until)
+			return -EAGAIN;
+		nanosleep(&pause, NULL);
+	}
+	if (r < 0 || !WIFSTOPPED(status))
+		return -ESRCH;
+	*ret_signal = status >> 16 == PTRACE_EVENT_STOP ? 0 : WSTOPSIG(status);
+	return 0;
+}
+
+static ssize_t read_stopped(pid_t tid, struct user_regs_struct *ret_regs, uint8_t *to)
+{
+	struct iovec regs = {.iov_base = ret_regs, .iov_len = sizeof(*ret_regs)};
+	struct request stack = {.pid = tid, .bytes = PEEK_BYTES};
+
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &regs) < 0)
+		return -errno;
+	if (regs.iov_len != sizeof(*ret_regs))
+		return -ENOTSUP;
+	stack.address = ret_regs->rsp;
+	return read_memory(&stack, to);
+}
+
+/* Seized, not attached: no signal is sent, and nothing is seen of it but the pause. */
+static void stop_thread(pid_t tid, struct answer *a, uint8_t *to)
+{
+	uint64_t since = clock_mono_ns();
+	int signal_number = 0;
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+		a->got = -errno;
+		return;
+	}
+	a->got = ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0
+			 ? -errno
+			 : wait_stopped(tid, &signal_number);
+	if (a->got < 0) {
+		a->holds = true;
+		return;
+	}
+	a->got = read_stopped(tid, &a->thread.regs, to);
+	ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal_number);
+	a->thread.stopped_ns = clock_mono_ns() - since;
+}
+
 static _Noreturn void serve(struct peek *p, int fd, pid_t parent)
 {
 	struct request request;
-	int64_t got;
+	struct answer answer = {0};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_TIMERSLACK, 1); /* a thread that is stopped waits for us */
 	if (getppid() != parent || dup2(fd, 3) < 0)
 		_exit(1);
 	syscall(SYS_close_range, 4, ~0u, 0);
-	while (read(3, &request, sizeof(request)) == sizeof(request)) {
-		got = read_memory(&request, p->shared);
-		if (write(3, &got, sizeof(got)) != sizeof(got))
+	while (!answer.holds && read(3, &request, sizeof(request)) == sizeof(request)) {
+		memset(&answer, 0, sizeof(answer));
+		if (request.stop)
+			stop_thread(request.pid, &answer, p->shared);
+		else
+			answer.got = read_memory(&request, p->shared);
+		if (write(3, &answer, sizeof(answer)) != sizeof(answer))
 			break;
 	}
 	_exit(0);
@@ -170,7 +242,7 @@ static bool is_runnable(pid_t pid)
 }
 
 /* 0, or -errno: the child is of no use any more. */
-static int ask(struct peek *p, const struct request *request, int64_t *ret_got)
+static int ask(struct peek *p, const struct request *request, struct answer *ret)
 {
 	struct pollfd wait = {.fd = p->fd, .events = POLLIN};
 	int r = 0;
@@ -184,19 +256,15 @@ static int ask(struct peek *p, const struct request *request, int64_t *ret_got)
 	}
 	if (r <= 0)
 		return r < 0 ? -errno : -ETIMEDOUT;
-	return read(p->fd, ret_got, sizeof(*ret_got)) == sizeof(*ret_got) ? 0 : -EPIPE;
+	return read(p->fd, ret, sizeof(*ret)) == sizeof(*ret) ? 0 : -EPIPE;
 }
 
-ssize_t peek_read(struct peek *p, pid_t pid, uint64_t address, size_t bytes,
-		  const uint8_t **ret_bytes)
+static int carry(struct peek *p, const struct request *request, struct answer *ret)
 {
-	struct request request = {
-		.pid = pid, .address = address, .bytes = (uint32_t)min(bytes, (size_t)PEEK_BYTES)};
-	int64_t got = 0;
 	int r = 0;
 
 	for (unsigned i = 0; i < PEEK_MOST; i++)
-		if (p->slow[i].pid == pid)
+		if (p->slow[i].pid == request->pid)
 			return -EBUSY;
 	if (clock_mono_ns() < p->rest_until_ns || !reap(p))
 		return -EBUSY;
@@ -204,16 +272,58 @@ ssize_t peek_read(struct peek *p, pid_t pid, uint64_t address, size_t bytes,
 		r = start_child(p);
 	if (r < 0)
 		return r;
-	r = ask(p, &request, &got);
+	r = ask(p, request, ret);
 	if (r < 0) {
 		end_child(p);
-		p->slow[p->next_slow].pid = pid;
+		p->slow[p->next_slow].pid = request->pid;
 		p->slow[p->next_slow].child = p->child;
 		p->next_slow = (p->next_slow + 1) % PEEK_MOST;
 		p->rest_until_ns = clock_mono_ns() + PEEK_REST_NS;
-		return r;
 	}
-	if (got > 0)
+	return r;
+}
+
+ssize_t peek_read(struct peek *p, pid_t pid, uint64_t address, size_t bytes,
+		  const uint8_t **ret_bytes)
+{
+	struct request request = {
+		.pid = pid, .address = address, .bytes = (uint32_t)min(bytes, (size_t)PEEK_BYTES)};
+	struct answer answer;
+	int r = carry(p, &request, &answer);
+
+	if (r < 0)
+		return r;
+	if (answer.got > 0)
 		*ret_bytes = p->shared;
-	return (ssize_t)got;
+	return (ssize_t)answer.got;
+}
+
+/* Whoever asks may not stop the machine's threads at will. */
+static bool may_stop(struct peek *p)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (now - p->second_ns > NSEC_PER_SEC) {
+		p->second_ns = now;
+		p->stops = 0;
+	}
+	return p->stops++ < PEEK_STOPS;
+}
+
+ssize_t peek_stop(struct peek *p, pid_t tid, struct peek_thread *ret_thread,
+		  const uint8_t **ret_bytes)
+{
+	struct request request = {.pid = tid, .stop = true};
+	struct answer answer;
+	int r = may_stop(p) ? carry(p, &request, &answer) : -EBUSY;
+
+	if (r < 0)
+		return r;
+	if (answer.holds)
+		peek_rest(p);
+	if (answer.got < 0)
+		return (ssize_t)answer.got;
+	*ret_thread = answer.thread;
+	*ret_bytes = p->shared;
+	return (ssize_t)answer.got;
 }

@@ -116,6 +116,18 @@ int identity_parse_inner_pid(const char *status, pid_t *ret_pid)
 	return 0;
 }
 
+/* Seccomp: is 0 where there is no filter. */
+int identity_parse_filtered(const char *status, bool *ret_filtered)
+{
+	const char *line = strstr(status, "\nSeccomp:");
+	unsigned mode;
+
+	if (!line || sscanf(line, "\nSeccomp: %u", &mode) != 1)
+		return -EBADMSG;
+	*ret_filtered = mode != 0;
+	return 0;
+}
+
 static bool ends_with(const char *s, size_t n, const char *tail)
 {
 	size_t tail_n = strlen(tail);
@@ -315,6 +327,14 @@ int process_read_inner_pid(struct keeper *keeper, pid_t pid, pid_t *ret_pid)
 	int rc = identity_read_text(keeper, pid, KEEPER_STATUS, text);
 
 	return rc < 0 ? rc : identity_parse_inner_pid(text, ret_pid);
+}
+
+int process_read_filtered(struct keeper *keeper, pid_t pid, bool *ret_filtered)
+{
+	char text[IDENTITY_MAX_BYTES];
+	int rc = identity_read_text(keeper, pid, KEEPER_STATUS, text);
+
+	return rc < 0 ? rc : identity_parse_filtered(text, ret_filtered);
 }
 
 int process_read_setuid(struct keeper *keeper, pid_t pid, bool *ret_setuid)

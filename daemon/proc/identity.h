@@ -27,6 +27,7 @@ int identity_parse_stat(const char *text, struct identity_stat *ret_stat);
 int identity_parse_statm(const char *text, uint64_t *ret_rss_pages);
 int identity_parse_rollup(const char *text, struct process_memory *ret_memory);
 int identity_parse_uid(const char *status, uid_t *ret_uid);
+int identity_parse_filtered(const char *status, bool *ret_filtered);
 int identity_parse_inner_pid(const char *status, pid_t *ret_pid);
 
 /* The unit that /proc/PID/cgroup's text speaks of, in at most @size bytes.

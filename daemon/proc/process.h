@@ -111,6 +111,8 @@ int process_read_rss(struct keeper *keeper, pid_t pid, uint64_t *ret_bytes);
 int process_read_comm(struct keeper *keeper, pid_t pid, char ret[PROCESS_COMM_BYTES]);
 /* A process whose real, effective and saved uid differ counts as root's. */
 int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid);
+/* Whether a filter of system calls may end it for one that it does not make itself. */
+int process_read_filtered(struct keeper *keeper, pid_t pid, bool *ret_filtered);
 /* The pid in the process's own namespace. */
 int process_read_inner_pid(struct keeper *keeper, pid_t pid, pid_t *ret_pid);
 int process_read_setuid(struct keeper *keeper, pid_t pid,

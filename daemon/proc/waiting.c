@@ -15,6 +15,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/proc/pids.h"
@@ -94,6 +95,7 @@ int waiting_parse_syscall(const char *syscall, struct waiting *w)
 	sp_at = pc_at ? memrchr(syscall, ' ', (size_t)(pc_at - syscall)) : NULL;
 	if (!sp_at || sscanf(sp_at, " 0x%llx 0x%llx %n", &sp, &pc, &end) != 2 || sp_at[end])
 		return -EBADMSG;
+	w->syscall = strtol(syscall, NULL, 10);
 	w->user_sp = sp;
 	w->user_pc = pc;
 	return 0;
@@ -125,7 +127,7 @@ static int look(const struct thread *t, struct waiting *w)
 int waiting_look(struct keeper *keeper, pid_t pid, pid_t tid, struct waiting *ret_waiting)
 {
 	const struct thread t = {.keeper = keeper, .pid = pid, .tid = tid};
-	struct waiting w = {0};
+	struct waiting w = {.syscall = -1};
 	int r = look(&t, &w);
 
 	if (r == 0 || r == -EAGAIN)

@@ -25,6 +25,7 @@ struct waiting {
 	 * CAP_SYS_ADMIN, else one, or none */
 	char functions[WAITING_FUNCTIONS][WAITING_FUNCTION_BYTES];
 	size_t n_functions;
+	long syscall; /* its number; -1: in none, or not known */
 	uint64_t user_pc, user_sp; /* where it will go on in user space; 0: not known */
 };
 

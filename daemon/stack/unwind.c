@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/user.h>
 
 #include "daemon/stack/go_table.h"
 #include "daemon/stack/remote.h"
@@ -298,6 +299,21 @@ static bool leave_frame(struct unwinder *u, struct walk *w, struct frame *frame,
 	if (w->step.exact && !on_stack(&w->step))
 		w->left_stack = true;
 	return true;
+}
+
+void unwind_set_regs(struct unwind_input *in, const struct user_regs_struct *r)
+{
+	const uint64_t regs[UNWIND_REG_N] = {
+		[UNWIND_RAX] = r->rax, [UNWIND_RBX] = r->rbx, [UNWIND_RCX] = r->rcx,
+		[UNWIND_RDX] = r->rdx, [UNWIND_RSI] = r->rsi, [UNWIND_RDI] = r->rdi,
+		[UNWIND_RBP] = r->rbp, [UNWIND_RSP] = r->rsp, [UNWIND_RIP] = r->rip,
+		[UNWIND_R8] = r->r8,   [UNWIND_R9] = r->r9,   [UNWIND_R10] = r->r10,
+		[UNWIND_R11] = r->r11, [UNWIND_R12] = r->r12, [UNWIND_R13] = r->r13,
+		[UNWIND_R14] = r->r14, [UNWIND_R15] = r->r15,
+	};
+
+	memcpy(in->regs, regs, sizeof(regs));
+	in->unknown = 0;
 }
 
 size_t unwinder_walk(struct unwinder *u, const struct unwind_input *in, struct frame *frames,

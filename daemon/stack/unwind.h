@@ -52,6 +52,9 @@ struct unwind_input {
 	size_t stack_bytes;
 };
 
+struct user_regs_struct;
+void unwind_set_regs(struct unwind_input *in, const struct user_regs_struct *regs); /* ptrace's */
+
 enum unwind_end {		      /* why a walk ended */
 		  UNWIND_COMPLETE,    /* reached the thread's or program's first frame */
 		  UNWIND_COPY,	      /* the copy of the stack ended, or lacks what lay below it */

@@ -33,10 +33,27 @@ for way in $ways; do
 done
 is "$total == 102" || fail "$total threads"
 pprof -raw "${files[0]}" >"$T/raw"
-grep -A1 'thread:\[run\]' "$T/raw" | grep -q . || fail "the one that runs is not named"
+eval "$(raw "${files[0]}" threads run='^run$' whole='^enter$' rooted='^clone3?$')"
+is "$run == 1" || fail "the one that runs is not in run()"
+stopped=$(grep -o '[0-9]* of them stopped for it, .*' "$T/raw")
+figure "100 threads and one that runs: ${stopped:-none stopped}"
+# all but those in read() and epoll_wait(), which stopping might disturb
+is "$whole >= 5 * 14 and $rooted >= $whole + 1" || { pprof -traces "${files[0]}"; fail "$whole stacks of 72 are whole"; }
 [ "$(grep -c 'state:\[sleeping\]' "$T/raw")" = 101 ] || fail "not all sleep"
 grep 'thread:\[mutex\]' "$T/raw" | grep -q 'wchan:\[futex' || fail "no wait channel"
 grep -q "102 threads of 1 process," "$T/raw" || fail "does not say how many"
+kill "$threads"
+said_how_often() { grep -q interrupted "$T/said"; }
+wait_for 10 said_how_often || fail "it does not end"
+grep -qx 'interrupted 0' "$T/said" || fail "the target noticed: $(tail -1 "$T/said")"
+
+echo "- one whose system calls are filtered is not stopped where it sleeps"
+start_threads filtered
+snapshot --type threads --pid "$threads" --output "$T"
+pprof -raw "${files[0]}" | grep "of them stopped" >&2 && fail "stopped"
+eval "$(raw "${files[0]}" threads in='^in_sleep$')"
+is "$in == 1" || fail "not where it sleeps"
+kill -0 "$threads" || fail "it was ended"
 
 echo "- one that hangs where no signal reaches it"
 start_threads hang
@@ -54,7 +71,8 @@ pprof -raw "${files[0]}" | grep -o '\bpid:\[[0-9]*\]' | sort -u >"$T/pids"
 [ "$(wc -l <"$T/pids")" = 3 ] || fail "not both and the child of one: $(tr '\n' ' ' <"$T/pids")"
 snapshot --type threads --all --output "$T"
 valid "${files[0]}"
-pprof -raw "${files[0]}" | grep -q "pid:\[$profd_pid\]" || fail "profd itself is not there"
+pprof -raw "${files[0]}" >"$T/raw"
+grep -q "pid:\[$profd_pid\]" "$T/raw" || fail "profd itself is not there"
 
 echo "- of others nothing"
 nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups env "PROFD_SOCKET=$PROFD_SOCKET")

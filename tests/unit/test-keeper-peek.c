@@ -12,8 +12,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -131,11 +133,190 @@ static void test_gives_up_on_memory_that_hangs(void **state)
 	end(good);
 }
 
+/* ---- stopping threads */
+
+struct shared { /* with the process that is stopped */
+	_Atomic uint64_t turns, signals, woken;
+};
+
+static struct shared *share(void)
+{
+	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(s != MAP_FAILED);
+	return s;
+}
+
+static struct shared *ours;
+
+static void on_signal(int number)
+{
+	ours->signals++;
+}
+
+static _Noreturn void turn(struct shared *s)
+{
+	volatile char marker[64] = "a word on the stack";
+
+	for (;;)
+		s->turns += marker[0] != 0;
+}
+
+static pid_t start_turning(struct shared *s)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		ours = s;
+		signal(SIGRTMIN, on_signal);
+		turn(s);
+	}
+	while (s->turns == 0)
+		usleep(1000);
+	return pid;
+}
+
+static void test_stops_one_that_runs(void **state)
+{
+	struct shared *s = share();
+	pid_t pid = start_turning(s);
+	const uint8_t *stack = NULL;
+	struct peek_thread thread;
+	struct peek *peek;
+	uint64_t before;
+	ssize_t n;
+
+	assert_int_equal(peek_new(&peek), 0);
+	n = peek_stop(peek, pid, &thread, &stack);
+	assert_in_range(n, 64, PEEK_BYTES);
+	assert_non_null(memmem(stack, (size_t)n, "a word on the stack", 19));
+	assert_true(thread.regs.rip != 0 && thread.stopped_ns > 0);
+	print_message("stopped for %lu us\n", thread.stopped_ns / 1000);
+	before = s->turns;
+	while (s->turns == before) /* it goes on */
+		usleep(1000);
+	end(pid);
+	assert_int_equal(peek_stop(peek, pid, &thread, &stack), -ESRCH);
+	peek_free(peek);
+}
+
+static void test_loses_no_signal(void **state)
+{
+	struct shared *s = share();
+	pid_t pid = start_turning(s);
+	struct peek_thread thread;
+	const uint8_t *stack;
+	struct peek *peek;
+	uint64_t sent = 0;
+
+	assert_int_equal(peek_new(&peek), 0);
+	for (int i = 0; i < 500; i++) {
+		for (int j = 0; j < 3; j++) /* these queue */
+			sent += sigqueue(pid, SIGRTMIN, (union sigval){0}) == 0;
+		assert_true(peek_stop(peek, pid, &thread, &stack) > 0);
+	}
+	for (int i = 0; i < 2000 && s->signals < sent; i++)
+		usleep(1000);
+	assert_int_equal(s->signals, sent);
+	end(pid);
+	peek_free(peek);
+}
+
+static void test_one_that_sleeps_sleeps_on(void **state)
+{
+	struct shared *s = share();
+	struct timespec t = {.tv_sec = 1000};
+	struct peek_thread thread;
+	const uint8_t *stack;
+	struct peek *peek;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		s->turns = 1;
+		for (;;) {
+			nanosleep(&t, &t);
+			s->woken++;
+		}
+	}
+	while (s->turns == 0)
+		usleep(1000);
+	assert_int_equal(peek_new(&peek), 0);
+	for (int i = 0; i < 100; i++)
+		assert_true(peek_stop(peek, pid, &thread, &stack) > 0);
+	assert_int_equal(s->woken, 0);
+	end(pid);
+	peek_free(peek);
+}
+
+/* The caller of vfork() hears nobody before the child is done. */
+static void test_gives_up_on_one_that_does_not_stop(void **state)
+{
+	struct shared *s = share();
+	struct peek_thread thread;
+	const uint8_t *stack;
+	struct peek *peek;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		s->turns = 1;
+		if (vfork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			while (s->woken == 0)
+				usleep(1000);
+			_exit(0);
+		}
+		for (;;)
+			s->signals++;
+	}
+	while (s->turns == 0)
+		usleep(1000);
+	usleep(20000);
+	assert_int_equal(peek_new(&peek), 0);
+	assert_int_equal(peek_stop(peek, pid, &thread, &stack), -EAGAIN);
+	s->woken = 1;
+	while (s->signals == 0) /* it is let go */
+		usleep(1000);
+	assert_true(peek_stop(peek, pid, &thread, &stack) > 0); /* by a child that is new */
+	end(pid);
+	peek_free(peek);
+}
+
+static void test_leaves_the_traced_alone_and_keeps_its_budget(void **state)
+{
+	struct shared *s = share();
+	pid_t pid = start_turning(s);
+	struct peek_thread thread;
+	const uint8_t *stack;
+	struct peek *peek;
+	unsigned refused = 0;
+
+	assert_int_equal(peek_new(&peek), 0);
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+	assert_int_equal(peek_stop(peek, pid, &thread, &stack), -EPERM);
+	ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
+	waitpid(pid, NULL, __WALL);
+	ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	end(pid);
+	for (unsigned i = 0; i < 3 * PEEK_STOPS; i++) /* quick: there is no such thread */
+		refused += peek_stop(peek, INT32_MAX, &thread, &stack) == -EBUSY;
+	assert_true(refused > 0);
+	peek_free(peek);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reads_up_to_what_is_mapped),
 		cmocka_unit_test(test_gives_up_on_memory_that_hangs),
+		cmocka_unit_test(test_stops_one_that_runs),
+		cmocka_unit_test(test_loses_no_signal),
+		cmocka_unit_test(test_one_that_sleeps_sleeps_on),
+		cmocka_unit_test(test_gives_up_on_one_that_does_not_stop),
+		cmocka_unit_test(test_leaves_the_traced_alone_and_keeps_its_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

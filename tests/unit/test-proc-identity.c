@@ -109,6 +109,17 @@ static void the_inner_pid_is_the_last(void **state)
 	assert_int_equal(identity_parse_inner_pid("Name:\tx\nNSpid:\t-1\n", &pid), -EBADMSG);
 }
 
+static void a_filter_is_known_by_its_mode(void **state)
+{
+	bool filtered = false;
+
+	assert_int_equal(identity_parse_filtered("Name:\tx\nSeccomp:\t2\nS:\t0\n", &filtered), 0);
+	assert_true(filtered);
+	assert_int_equal(identity_parse_filtered("Name:\tx\nSeccomp:\t0\n", &filtered), 0);
+	assert_false(filtered);
+	assert_int_equal(identity_parse_filtered("Name:\tSeccomp: 1\n", &filtered), -EBADMSG);
+}
+
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static void check_unit(const char *cgroup, const char *expected)
@@ -261,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_ending),
 		cmocka_unit_test(test_oom_count),
 		cmocka_unit_test(the_inner_pid_is_the_last),
+		cmocka_unit_test(a_filter_is_known_by_its_mode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,9 @@ static void test_syscall(void **state)
 		waiting_parse_syscall("35 0x1 0x2 0x3 0x4 0x5 0x6 0x7ffe00 0x7f0012\n", &w), 0);
 	assert_int_equal(w.user_sp, 0x7ffe00);
 	assert_int_equal(w.user_pc, 0x7f0012);
+	assert_int_equal(w.syscall, 35);
 	assert_int_equal(waiting_parse_syscall("-1 0x10 0x20", &w), 0);
+	assert_int_equal(w.syscall, -1);
 	assert_int_equal(w.user_pc, 0x20);
 	assert_int_equal(waiting_parse_syscall("running\n", &w), -EAGAIN);
 	assert_int_equal(waiting_parse_syscall("", &w), -EBADMSG);
