@@ -26,8 +26,9 @@ profctl_c := args command connect deliver disable dropin enable enabled executab
 	status symbolize systemctl table top units
 daemon_c := config config_files engine engine_clients engine_cpu engine_look engine_memory \
 	engine_offcpu engine_reload engine_stack engine_threads engine_timers main notify \
-	symbolize_file \
-	keeper/debug keeper/keeper keeper/open keeper/peek keeper/tracepoint \
+	privilege symbolize_file \
+	keeper/confine keeper/debug keeper/guard keeper/keeper keeper/machine keeper/open \
+	keeper/peek keeper/permit keeper/remote keeper/serve keeper/starter keeper/tracepoint \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping \
 	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening \
 	proc/perf-map proc/pids proc/process proc/records proc/waiting \

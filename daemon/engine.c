@@ -17,6 +17,8 @@
 #define RETAIN_EVERY_US 10000000
 #define QUIT_POLL_US	10000
 #define QUIT_WITHIN_NS	(5 * NSEC_PER_SEC)
+#define LISTEN_TRIES	20
+#define LISTEN_AGAIN_US 50000
 #define SOCKET_NAME	"profd.sock"
 
 /* ---- what the verbs may ask of the engine */
@@ -128,9 +130,31 @@ static void raise_limits(void)
 	}
 }
 
+static int on_keeper_gone(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct engine *e = userdata;
+
+	/* first of all make room for the next one */
+	server_free(e->server);
+	e->server = NULL;
+	return sd_event_exit(e->ctx.loop, -ECONNRESET);
+}
+
+/* There is nothing to be read between a request and the next: only a hang-up is heard. */
+static int watch_keeper(struct engine *e)
+{
+	int fd = keeper_socket(e->ctx.keeper);
+
+	return fd < 0 ? 0 : sd_event_add_io(e->ctx.loop, NULL, fd, 0, on_keeper_gone, e);
+}
+
+/* A keeper that is another process has read the settings itself. */
 int engine_add_debug_dirs(struct engine *e)
 {
 	int r = 0;
+
+	if (keeper_socket(e->ctx.keeper) >= 0)
+		return 0;
 
 	/* Each is put before the others. */
 	for (unsigned i = e->config->n_debug_dirs; r == 0 && i > 0; i--)
@@ -143,7 +167,7 @@ static int make_rooms(struct engine *e)
 	struct control_context *c = &e->ctx;
 	int r;
 
-	if ((r = sd_event_default(&c->loop)) < 0 || (r = keeper_new_local(&c->keeper)) < 0 ||
+	if ((r = sd_event_default(&c->loop)) < 0 || (r = watch_keeper(e)) < 0 ||
 	    (r = engine_add_debug_dirs(e)) < 0 || (r = module_table_new(&c->modules)) < 0 ||
 	    (r = process_table_new(c->keeper, c->modules, &c->processes)) < 0 ||
 	    (r = heap_clients_new(c->keeper, &c->clients)) < 0 ||
@@ -176,6 +200,19 @@ static int open_store(struct engine *e, char *why, size_t why_size)
 	return r;
 }
 
+/* An engine whose keeper was killed takes a moment to end. */
+static int listen_at(struct engine *e, const char *path)
+{
+	int r = -EADDRINUSE;
+
+	for (int i = 0; r == -EADDRINUSE && i < LISTEN_TRIES; i++) {
+		if (i > 0)
+			usleep(LISTEN_AGAIN_US);
+		r = server_new(&e->ctx, path, &e->server);
+	}
+	return r;
+}
+
 static int open_socket(struct engine *e, char *why, size_t why_size)
 {
 	const struct config *c = e->config;
@@ -187,7 +224,7 @@ static int open_socket(struct engine *e, char *why, size_t why_size)
 	if (r == 0 && asprintf(&path, "%s/" SOCKET_NAME, c->runtime_dir) < 0)
 		r = -ENOMEM;
 	if (r == 0)
-		r = server_new(&e->ctx, path, &e->server);
+		r = listen_at(e, path);
 	if (r == -EADDRINUSE)
 		snprintf(why, why_size, "%s: another profd listens there", path);
 	else if (r < 0)
@@ -237,15 +274,18 @@ static int start(struct engine *e, char *why, size_t why_size)
 	return r;
 }
 
-int engine_new(const struct config *config, struct engine **ret_engine, char *why, size_t why_size)
+int engine_new(const struct config *config, struct keeper *keeper, struct engine **ret_engine,
+	       char *why, size_t why_size)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	int r;
 
 	if (!e) {
 		snprintf(why, why_size, "start: out of memory");
+		keeper_free(keeper);
 		return -ENOMEM;
 	}
+	e->ctx.keeper = keeper;
 	raise_limits();
 	e->config = e->started_with = config;
 	e->ctx.engine = e;

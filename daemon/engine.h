@@ -6,12 +6,15 @@
 #pragma once
 
 #include "daemon/config.h"
+#include "daemon/keeper/keeper.h"
 
 struct engine;
 
-/* Starts everything and opens the socket. -errno: one line in @why. @config
- * stays the caller's and must outlive the engine. */
-int engine_new(const struct config *config, struct engine **ret_engine, char *why, size_t why_size);
+/* Starts everything and opens the socket. @keeper is taken over, also on failure; when
+ * it is another process and that ends, so does the engine. -errno: one line in
+ * @why. @config stays the caller's and must outlive the engine. */
+int engine_new(const struct config *config, struct keeper *keeper, struct engine **ret_engine,
+	       char *why, size_t why_size);
 void engine_free(struct engine *e);
 
 /* One line about what is being sampled, for the journal and for systemd. */

@@ -1,16 +1,22 @@
 /*
- * profd: arguments, then the engine or the scribe. The only file of the daemon
- * that prints.
+ * profd: arguments, then one of its roles: keeper, engine, scribe. Started as root it is
+ * the keeper, which starts the engine; one command's own daemon, and one that is not
+ * root's, is an engine that keeps for itself. The only file of the daemon that prints.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "daemon/config_files.h"
 #include "daemon/control/journal.h"
 #include "daemon/engine.h"
+#include "daemon/keeper/confine.h"
+#include "daemon/keeper/guard.h"
 #include "daemon/notify.h"
+#include "daemon/privilege.h"
 #include "daemon/scribe/scribe.h"
 #include "daemon/symbolize_file.h"
 #include "profd/base.h"
@@ -34,6 +40,8 @@ static const char help[] =
 	"  --rotate DURATION    write all profiles so often (default 60s; 0: on request only)\n"
 	"  --debug-dir DIR      look for debug files here first, then in /usr/lib/debug and\n"
 	"                       /usr/local/lib/debug (as often as needed)\n"
+	"  --user NAME|UID:GID  who the part is that parses what programs give it, if root\n"
+	"                       starts profd (default profd)\n"
 	"  --foreground         does nothing: profd always stays in the foreground\n"
 	"  --version, --help\n"
 	"\n"
@@ -43,6 +51,8 @@ enum option_id {
 	OPT_CONFIG = 256,
 	OPT_SETTING,
 	OPT_FOREGROUND,
+	OPT_USER,
+	OPT_ENGINE,
 	OPT_PRIVATE,
 	OPT_READY_FD,
 	OPT_VERSION,
@@ -59,6 +69,8 @@ static const struct option options[] = {
 	{"rotate", required_argument, NULL, OPT_SETTING},
 	{"debug-dir", required_argument, NULL, OPT_SETTING},
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
+	{"user", required_argument, NULL, OPT_USER},
+	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"private", no_argument, NULL, OPT_PRIVATE},
 	{"ready-fd", required_argument, NULL, OPT_READY_FD},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -107,8 +119,15 @@ static int set_option(struct config *c, const char *name, const char *value)
 	return r < 0 ? EXIT_USAGE : -1;
 }
 
+/* How this process was started, beside its settings. */
+struct start {
+	const char *user; /* NULL: none was named */
+	int keeper_fd;	  /* of an engine, its keeper's socket; else -1 */
+	char **argv;
+};
+
 /* Returns an exit code, or -1 to go on. */
-static int read_options(struct config *c, int argc, char **argv)
+static int read_options(struct config *c, struct start *start, int argc, char **argv)
 {
 	int o, at, r;
 
@@ -121,6 +140,12 @@ static int read_options(struct config *c, int argc, char **argv)
 			r = set_option(c, options[at].name, optarg);
 			if (r >= 0)
 				return r;
+			break;
+		case OPT_USER:
+			start->user = optarg;
+			break;
+		case OPT_ENGINE:
+			start->keeper_fd = atoi(optarg);
 			break;
 		case OPT_PRIVATE:
 			c->private = true;
@@ -163,11 +188,11 @@ static void tell_ready(struct config *c, const struct engine *engine)
 	}
 }
 
-static int run(struct config *c)
+static int run_engine(struct config *c, struct keeper *keeper)
 {
 	struct engine *engine = NULL;
 	char why[600];
-	int r = engine_new(c, &engine, why, sizeof(why));
+	int r = engine_new(c, keeper, &engine, why, sizeof(why));
 
 	if (r < 0) {
 		fprintf(stderr, "profd: %s\n", why);
@@ -178,7 +203,99 @@ static int run(struct config *c)
 	if (!c->private)
 		notify_stopping();
 	engine_free(engine);
+	if (r == -ECONNRESET)
+		return complain("the keeper has gone", "the engine ends");
 	return r < 0 ? complain("event loop", strerror(-r)) : EXIT_SUCCESS;
+}
+
+/* ---- with a keeper */
+
+static int run_kept_engine(struct config *c, int keeper_fd)
+{
+	struct keeper *keeper;
+	int r;
+
+	prctl(PR_SET_NAME, "profd-engine", 0, 0, 0); /* else what it was executed as: exe */
+	r = keeper_fd < 3 || fcntl(keeper_fd, F_SETFD, FD_CLOEXEC) < 0 ? -EBADF : 0;
+
+	if (r == 0)
+		r = confine_engine_calls();
+	if (r == 0)
+		r = keeper_new_remote(keeper_fd, &keeper);
+	return r < 0 ? complain("engine", strerror(-r)) : run_engine(c, keeper);
+}
+
+static void say(const char *line)
+{
+	fprintf(stderr, "profd: %s\n", line);
+}
+
+static void say_notes(const char *notes)
+{
+	for (const char *end; *notes; notes = end + (*end == '\n')) {
+		end = strchrnul(notes, '\n');
+		fprintf(stderr, "profd: %.*s\n", (int)(end - notes), notes);
+	}
+}
+
+/* Standard streams that are closed would be given to files that the keeper opens. */
+static bool has_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO && fcntl(fd, F_SETFD, 0) == 0);
+	profd_closep(&fd);
+	return fd > STDERR_FILENO;
+}
+
+static int run_keeper(const struct config *c, const struct start *start)
+{
+	struct guard_config config = {
+		.engine = {.argv = start->argv},
+		.debug_dirs = c->debug_dirs,
+		.n_debug_dirs = c->n_debug_dirs,
+		.say = say,
+	};
+	struct engine_user user = {0};
+	struct guard *guard;
+	char why[600];
+	int r;
+
+	if (!has_streams())
+		return EXIT_FAILURE;
+	r = privilege_find_user(start->user, &user, why, sizeof(why));
+	if (r >= 0)
+		r = privilege_give_directory(c->state_dir, 0750, &user, why, sizeof(why));
+	if (r >= 0)
+		r = privilege_give_directory(c->runtime_dir, 0755, &user, why, sizeof(why));
+	config.engine.uid = user.uid;
+	config.engine.gid = user.gid;
+	if (r >= 0)
+		r = guard_new(&config, &guard, why, sizeof(why));
+	if (r < 0) {
+		fprintf(stderr, "profd: %s\n", why);
+		return EXIT_FAILURE;
+	}
+	say_notes(guard_notes(guard));
+	r = guard_run(guard);
+	guard_free(guard);
+	return r;
+}
+
+/* A keeper if there is something to keep, and somebody to keep it from. */
+static int run(struct config *c, const struct start *start)
+{
+	struct keeper *keeper;
+	int r;
+
+	if (start->keeper_fd >= 0)
+		return run_kept_engine(c, start->keeper_fd);
+	if (geteuid() == 0 && !c->private)
+		return run_keeper(c, start);
+	r = keeper_new_local(&keeper);
+	return r < 0 ? complain("keeper", strerror(-r)) : run_engine(c, keeper);
 }
 
 /* For `profctl symbolize`: a filter, which says on standard error what became of the
@@ -199,15 +316,18 @@ static int symbolize(char **dirs, int n_dirs)
 int main(int argc, char **argv)
 {
 	_cleanup_(config_done) struct config config = {.ready_fd = -1};
+	struct start start = {.keeper_fd = -1, .argv = argv};
 	int code;
 
-	if (argc == 2 && strcmp(argv[1], "--scribe") == 0)
+	if (argc == 2 && strcmp(argv[1], "--scribe") == 0) {
+		prctl(PR_SET_NAME, "profd-scribe", 0, 0, 0);
 		return scribe_main(SCRIBE_SOCKET);
+	}
 	if (argc >= 2 && strcmp(argv[1], "--symbolize") == 0)
 		return symbolize(argv + 2, argc - 2);
 	config_init(&config);
 	code = read_config(&config, argc, argv) < 0 ? EXIT_FAILURE : -1;
 	if (code < 0)
-		code = read_options(&config, argc, argv);
-	return code >= 0 ? code : run(&config);
+		code = read_options(&config, &start, argc, argv);
+	return code >= 0 ? code : run(&config, &start);
 }

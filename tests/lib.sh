@@ -77,7 +77,8 @@ wait_for()
 	done
 }
 
-# start_profd [OPTION...]: a daemon with its files in $T; its id is $profd_pid.
+# start_profd [OPTION...]: a daemon with its files in $T; its id is $profd_pid. Under root
+# that is the keeper's; role_pid NAME has the others'.
 start_profd()
 {
 	mkdir -p "$T/run" "$T/state"
@@ -87,6 +88,10 @@ start_profd()
 	own_pids+=("$profd_pid")
 	wait_for 20 "$profctl" status || fail "profd did not start"
 }
+
+# role_pid keeper|starter|engine|scribe: its process, now. A daemon that is not root's is
+# an engine alone.
+role_pid() { json_of "$profctl" --json status "j['processes']['$1']"; }
 
 # Ends the daemon as an administrator would. It has to exit with status 0.
 stop_profd()

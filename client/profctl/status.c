@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "client/profctl/args.h"
@@ -12,11 +13,12 @@
 static const char help[] =
 	"Usage: profctl status [--json]\n"
 	"\n"
-	"Shows how profd does: the event and rate it samples at, where its files are,\n"
+	"Shows how profd does: the event and rate it samples at, where its files are, its\n"
+	"processes, what this machine does not allow it and what is lost by that,\n"
 	"files that ended the symbolizer and are not read any more, and every counter,\n"
 	"those of losses included.\n"
 	"\n"
-	"  --json          one object, counters by name\n"
+	"  --json          one object, counters and processes by name\n"
 	"  --socket PATH   profd's socket\n"
 	"\n"
 	"Example: profctl status\n";
@@ -64,6 +66,22 @@ static void show_quarantined(const Profd__State *state)
 	}
 }
 
+/* A daemon of one process is named in the first line. */
+static void show_roles(const Profd__State *state)
+{
+	char line[160];
+	size_t n = 0;
+
+	line[0] = '\0';
+	for (size_t i = 0; i < state->n_roles && n < sizeof(line); i++)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s %" PRIu32, i ? ", " : "",
+				      state->roles[i]->name, state->roles[i]->pid);
+	if (state->n_roles > 0 && strcmp(state->roles[0]->name, "keeper") == 0)
+		output_line("processes %s", line);
+	for (size_t i = 0; i < state->n_lost; i++)
+		output_line("lost      %s", state->lost[i]);
+}
+
 static int show(const Profd__State *state)
 {
 	char uptime[DURATION_BYTES], rate[24] = "";
@@ -80,6 +98,7 @@ static int show(const Profd__State *state)
 	else
 		output_line("cpu       off%s%s", note[0] != '\0' ? ": " : "", note);
 	output_line("profiles  %s", state->state_dir);
+	show_roles(state);
 	show_quarantined(state);
 	if (state->n_counters == 0)
 		return 0;
@@ -107,6 +126,25 @@ static json_t *quarantined_json(const Profd__State *state)
 	return list;
 }
 
+static json_t *roles_json(const Profd__State *state)
+{
+	json_t *roles = json_object();
+
+	for (size_t i = 0; roles && i < state->n_roles; i++)
+		(void)json_object_set_new(roles, state->roles[i]->name,
+					  json_integer((json_int_t)state->roles[i]->pid));
+	return roles;
+}
+
+static json_t *lost_json(const Profd__State *state)
+{
+	json_t *lost = json_array();
+
+	for (size_t i = 0; lost && i < state->n_lost; i++)
+		(void)json_array_append_new(lost, output_json_string(state->lost[i]));
+	return lost;
+}
+
 static json_t *state_json(const Profd__State *state)
 {
 	json_t *counters = json_object();
@@ -116,12 +154,13 @@ static json_t *state_json(const Profd__State *state)
 		(void)json_object_set_new(counters, state->counters[i]->name,
 					  json_integer((json_int_t)state->counters[i]->value));
 	return json_pack(
-		"{s:o, s:I, s:f, s:o, s:o, s:I, s:o, s:o, s:o}", "version",
+		"{s:o, s:I, s:f, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
 		output_json_string(state->version), "pid", (json_int_t)state->pid, "uptime_seconds",
 		(double)state->uptime_ns / NSEC_PER_SEC, "event", output_json_string(state->event),
 		"event_note", output_json_string(state->event_note), "frequency_hz",
 		(json_int_t)state->frequency_hz, "state_dir", output_json_string(state->state_dir),
-		"counters", counters, "quarantined", quarantined_json(state));
+		"counters", counters, "quarantined", quarantined_json(state), "processes",
+		roles_json(state), "lost", lost_json(state));
 }
 
 static int take_reply(const Profd__Reply *reply, void *userdata)

@@ -249,6 +249,43 @@ static void add_quarantined(struct control_context *ctx, struct report_state *s)
 	s->state.n_quarantined = n;
 }
 
+static void add_role(struct report_state *s, const char *name, pid_t pid)
+{
+	Profd__Role *role = &s->roles[s->state.n_roles];
+
+	if (pid <= 0)
+		return;
+	profd__role__init(role);
+	role->name = (char *)name;
+	role->pid = (uint32_t)pid;
+	s->role_pointers[s->state.n_roles++] = role;
+}
+
+/* A keeper that has gone is noticed elsewhere. */
+static void add_roles(struct control_context *ctx, struct report_state *s)
+{
+	struct keeper_description *k = &s->keeper;
+	char *line;
+
+	if (keeper_describe(ctx->keeper, k) < 0)
+		*k = (struct keeper_description){0};
+	s->state.roles = s->role_pointers;
+	add_role(s, "keeper", k->keeper);
+	add_role(s, "starter", k->starter);
+	add_role(s, "engine", getpid());
+	add_role(s, "scribe", scribe_pid(ctx->scribe));
+	s->state.pid = s->roles[0].pid;
+	s->state.lost = s->lost;
+	for (char *rest = k->notes; (line = strsep(&rest, "\n")) && *line;)
+		if (s->state.n_lost < REPORT_LOST_MAX)
+			s->lost[s->state.n_lost++] = line;
+	if (k->keeper <= 0)
+		return;
+	count(s, "engine_restarts", k->engines - 1, "engines that were killed, and replaced");
+	count(s, "keeper_requests", k->requests, "what the engine asked of the keeper");
+	count(s, "keeper_refused", k->refused, "of these, what an engine may not have");
+}
+
 void report_state(struct control_context *ctx, bool all, struct report_state *ret_s)
 {
 	Profd__State *t = &ret_s->state;
@@ -259,7 +296,6 @@ void report_state(struct control_context *ctx, bool all, struct report_state *re
 	ret_s->reply.state = t;
 	t->counters = ret_s->pointers;
 	t->version = PROFD_VERSION;
-	t->pid = (uint32_t)getpid();
 	t->uptime_ns = clock_mono_ns() - ctx->start_mono_ns;
 	t->state_dir = (char *)store_dir(ctx->store);
 	t->event = ctx->sampler ? (char *)sampler_event(ctx->sampler) : "none";
@@ -271,6 +307,7 @@ void report_state(struct control_context *ctx, bool all, struct report_state *re
 		t->frequency_hz = ctx->timers.hz;
 	}
 	count_all(ctx, ret_s);
+	add_roles(ctx, ret_s);
 	if (all)
 		add_quarantined(ctx, ret_s);
 }

@@ -8,7 +8,9 @@
 #include "profd/limits.h"
 #include "proto/control.pb-c.h"
 
-#define REPORT_COUNTERS_MAX 80
+#define REPORT_COUNTERS_MAX 84
+#define REPORT_ROLES	    4
+#define REPORT_LOST_MAX	    16
 
 struct report_target {
 	Profd__Reply reply;
@@ -30,6 +32,10 @@ struct report_state {
 	Profd__Counter *pointers[REPORT_COUNTERS_MAX];
 	Profd__Quarantined quarantined[PROFD_MAX_QUARANTINED];
 	Profd__Quarantined *quarantined_pointers[PROFD_MAX_QUARANTINED];
+	struct keeper_description keeper;
+	Profd__Role roles[REPORT_ROLES];
+	Profd__Role *role_pointers[REPORT_ROLES];
+	char *lost[REPORT_LOST_MAX];
 };
 
 /* @all: for one who may know of other users' files. */

@@ -23,6 +23,7 @@ struct server {
 	struct control_context *ctx;
 	char *path;
 	int fd;
+	ino_t inode; /* of the socket at @path */
 	sd_event_source *source;
 	sd_event_source *pause; /* its end */
 	struct peer *peers;
@@ -206,6 +207,14 @@ static int listen_at(const char *path)
 	return take_fd(&fd);
 }
 
+/* 0: there is nothing. */
+static ino_t inode_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 ? 0 : st.st_ino;
+}
+
 int server_new(struct control_context *ctx, const char *path, struct server **ret_server)
 {
 	struct server *s = calloc(1, sizeof(*s));
@@ -221,6 +230,7 @@ int server_new(struct control_context *ctx, const char *path, struct server **re
 	r = s->fd = listen_at(path);
 	if (r < 0)
 		goto fail;
+	s->inode = inode_of(path);
 	r = sd_event_add_io(ctx->loop, &s->source, s->fd, EPOLLIN, on_listen, s);
 	if (r >= 0)
 		r = make_pause(s);
@@ -245,7 +255,8 @@ void server_free(struct server *s)
 	sd_event_source_disable_unref(s->pause);
 	if (s->fd >= 0) {
 		close(s->fd);
-		unlink(s->path);
+		if (inode_of(s->path) == s->inode) /* else another's, by now */
+			unlink(s->path);
 	}
 	free(s->path);
 	free(s);

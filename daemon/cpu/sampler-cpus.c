@@ -126,7 +126,10 @@ int sampler_open_cpus(struct sampler *s)
 
 int sampler_map_cpu(const struct sampler *s, struct sampler_cpu *c)
 {
-	int rc = ring_map(&c->ring, c->fd, s->ring_bytes);
+	int rc;
+
+	(void)keeper_lend_ring(s->keeper, c->fd, s->ring_bytes);
+	rc = ring_map(&c->ring, c->fd, s->ring_bytes);
 
 	if (rc == 0 && ioctl(c->side_fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd) < 0) {
 		rc = -errno;

@@ -90,12 +90,13 @@ void switches_close(struct switches *s)
 }
 
 /* Where locked memory is short, half as much will do. */
-static int map(struct switches_lane *lane, size_t bytes)
+static int map(struct keeper *keeper, struct switches_lane *lane, size_t bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	int r;
 
 	do {
+		(void)keeper_lend_ring(keeper, lane->fd, bytes);
 		r = ring_map(&lane->ring, lane->fd, bytes);
 		bytes /= 2;
 	} while ((r == -EPERM || r == -ENOMEM) && bytes >= page);
@@ -117,7 +118,7 @@ static int open_lane(struct keeper *keeper, const struct perf_event_attr *attr, 
 	s->n_lanes++;
 	if (attr->type == PERF_TYPE_TRACEPOINT && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, FILTER) < 0)
 		return -errno;
-	return map(lane, ring_bytes);
+	return map(keeper, lane, ring_bytes);
 }
 
 static int open_all(struct keeper *keeper, const struct perf_event_attr *stacks,

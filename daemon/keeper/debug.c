@@ -22,6 +22,7 @@
 
 #include "daemon/keeper/keeper-state.h"
 #include "daemon/keeper/open.h"
+#include "daemon/keeper/remote.h"
 #include "profd/base.h"
 
 static const char *const standard_dirs[] = {"/usr/lib/debug", "/usr/local/lib/debug"};
@@ -30,6 +31,8 @@ int keeper_add_debug_dir(struct keeper *keeper, const char *path)
 {
 	char *copy;
 
+	if (keeper_socket(keeper) >= 0)
+		return -EPERM;
 	if (path[0] != '/')
 		return -EINVAL;
 	if (keeper->n_debug_dirs == PROFD_MAX_DEBUG_DIRS)
@@ -229,6 +232,8 @@ int keeper_open_debug(struct keeper *keeper, const struct keeper_debug *wanted)
 	uid_t owner;
 	int r;
 
+	if (keeper_socket(keeper) >= 0)
+		return remote_open_debug(keeper, wanted);
 	if (!is_beside(wanted) && !find_dir(keeper, wanted))
 		return -ERANGE;
 	r = format_place(wanted, path, sizeof(path));

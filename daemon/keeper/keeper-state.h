@@ -1,6 +1,6 @@
 /*
- * The keeper from inside: shared by keeper.c (processes) and debug.c (debug
- * files), and by nobody else.
+ * The keeper from inside: shared by keeper.c (processes), debug.c (debug files)
+ * and remote.c (a keeper elsewhere), and by nobody else.
  */
 #pragma once
 
@@ -9,7 +9,12 @@
 #include "daemon/keeper/keeper.h"
 #include "profd/limits.h"
 
+struct keeper_answer;
+
 struct keeper {
+	int socket; /* of the keeper that is asked; -1: it is this one, and has what follows */
+	struct keeper_answer *answer;
+
 	int proc_fd;
 	struct peek *peek;			/* NULL: not needed yet */
 	char *debug_dirs[PROFD_MAX_DEBUG_DIRS]; /* added ones, the last first */

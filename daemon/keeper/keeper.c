@@ -1,5 +1,6 @@
 /*
- * The verbs, carried out in this process with its own privileges. Each opens
+ * The verbs, carried out in this process with its own privileges, or asked of another
+ * (remote.c). Each opens
  * exactly one thing that the caller names by numbers, or, for a mapped file on
  * machines that do not let us follow map_files, by a path that is walked inside
  * the target's own root.
@@ -21,6 +22,9 @@
 #include "daemon/keeper/keeper-state.h"
 #include "daemon/keeper/open.h"
 #include "daemon/keeper/peek.h"
+#include "daemon/keeper/permit.h"
+#include "daemon/keeper/remote.h"
+#include "daemon/keeper/wire.h"
 #include "profd/base.h"
 #include "profd/heap_table.h"
 
@@ -50,6 +54,7 @@ int keeper_new_local(struct keeper **ret_keeper)
 
 	if (!k)
 		return -ENOMEM;
+	k->socket = -1;
 	k->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (k->proc_fd < 0)
 		return -errno;
@@ -57,10 +62,39 @@ int keeper_new_local(struct keeper **ret_keeper)
 	return 0;
 }
 
+int keeper_new_remote(int socket, struct keeper **ret_keeper)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+
+	if (k)
+		k->answer = malloc(WIRE_ANSWER_BYTES);
+	if (!k || !k->answer) {
+		free(k);
+		close(socket);
+		return -ENOMEM;
+	}
+	k->socket = socket;
+	k->proc_fd = -1;
+	*ret_keeper = k;
+	return 0;
+}
+
+int keeper_socket(const struct keeper *keeper)
+{
+	return keeper->socket;
+}
+
+static bool is_remote(const struct keeper *keeper)
+{
+	return keeper->socket >= 0;
+}
+
 void keeper_free(struct keeper *keeper)
 {
 	if (!keeper)
 		return;
+	profd_closep(&keeper->socket);
+	free(keeper->answer);
 	profd_closep(&keeper->proc_fd);
 	peek_free(keeper->peek);
 	for (unsigned i = 0; i < keeper->n_debug_dirs; i++)
@@ -71,11 +105,20 @@ void keeper_free(struct keeper *keeper)
 int keeper_open_event(struct keeper *keeper, const struct perf_event_attr *attr, pid_t pid, int cpu,
 		      unsigned long flags)
 {
-	long fd = syscall(SYS_perf_event_open, attr, pid, cpu, -1, flags | PERF_FLAG_FD_CLOEXEC);
+	long fd;
 
+	if (is_remote(keeper))
+		return flags ? -EPERM : remote_open_event(keeper, attr, pid, cpu);
+	fd = syscall(SYS_perf_event_open, attr, pid, cpu, -1, flags | PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : (int)fd;
 }
 
+int keeper_lend_ring(struct keeper *keeper, int event_fd, size_t bytes)
+{
+	return is_remote(keeper) ? remote_lend_ring(keeper, event_fd, bytes) : 0;
+}
+
+/* Takes no privilege, so nobody is asked. */
 int keeper_open_process(struct keeper *keeper, pid_t pid)
 {
 	long fd = syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
@@ -88,6 +131,8 @@ int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file)
 	char path[64];
 	int flags, fd;
 
+	if (is_remote(keeper))
+		return remote_open_file(keeper, pid, file);
 	if (pid <= 0 || (unsigned)file >= ARRAY_SIZE(process_files))
 		return -EINVAL;
 	flags = O_RDONLY | O_CLOEXEC | (file == KEEPER_TASK ? O_DIRECTORY : 0);
@@ -118,8 +163,11 @@ static ssize_t read_text(int fd, char *ret, size_t size)
 ssize_t keeper_read_file(struct keeper *keeper, pid_t pid, enum keeper_file file, char *ret,
 			 size_t size)
 {
-	_cleanup_close_ int fd = keeper_open_file(keeper, pid, file);
+	_cleanup_close_ int fd = -1;
 
+	if (is_remote(keeper) && permit_read(file) == 0)
+		return remote_read_file(keeper, pid, file, ret, size);
+	fd = keeper_open_file(keeper, pid, file);
 	return fd < 0 ? fd : read_text(fd, ret, size);
 }
 
@@ -129,6 +177,8 @@ ssize_t keeper_read_thread(struct keeper *keeper, pid_t pid, pid_t tid,
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
+	if (is_remote(keeper))
+		return remote_read_thread(keeper, pid, tid, file, ret, size);
 	if (pid <= 0 || tid <= 0 || (unsigned)file >= ARRAY_SIZE(thread_files))
 		return -EINVAL;
 	snprintf(path, sizeof(path), "%d/task/%d/%s", (int)pid, (int)tid, thread_files[file]);
@@ -141,6 +191,8 @@ ssize_t keeper_read_stack(struct keeper *keeper, pid_t pid, pid_t tid, uint64_t 
 {
 	int r = 0;
 
+	if (is_remote(keeper))
+		return remote_read_stack(keeper, pid, tid, sp, ret_bytes);
 	if (pid <= 0 || tid <= 0)
 		return -EINVAL;
 	if (!keeper->peek)
@@ -173,6 +225,8 @@ ssize_t keeper_stop_thread(struct keeper *keeper, pid_t pid, pid_t tid,
 
 void keeper_rest(struct keeper *keeper)
 {
+	if (is_remote(keeper))
+		remote_rest(keeper);
 	if (keeper->peek)
 		peek_rest(keeper->peek);
 }
@@ -181,6 +235,8 @@ int keeper_open_machine(struct keeper *keeper, enum keeper_machine file)
 {
 	int flags, fd;
 
+	if (is_remote(keeper))
+		return remote_open_machine(keeper, file);
 	if ((unsigned)file >= ARRAY_SIZE(machine_files))
 		return -EINVAL;
 	flags = O_RDONLY | O_CLOEXEC | (file == KEEPER_PROC ? O_DIRECTORY : 0);
@@ -231,6 +287,8 @@ int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_
 {
 	_cleanup_close_ int path_fd = -1;
 
+	if (is_remote(keeper))
+		return remote_open_mapped(keeper, pid, start, end, path);
 	if (pid <= 0)
 		return -EINVAL;
 	path_fd = take_map_file(keeper, pid, start, end);
@@ -246,6 +304,8 @@ int keeper_open_program(struct keeper *keeper, pid_t pid)
 	_cleanup_close_ int path_fd = -1;
 	char path[64];
 
+	if (is_remote(keeper))
+		return remote_open_program(keeper, pid);
 	if (pid <= 0)
 		return -EINVAL;
 	snprintf(path, sizeof(path), "%d/exe", (int)pid);
@@ -272,6 +332,8 @@ int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_
 	char name[64];
 	int r;
 
+	if (is_remote(keeper))
+		return remote_open_perf_map(keeper, pid, inner_pid, uid, max_bytes);
 	if (pid <= 0 || inner_pid <= 0)
 		return -EINVAL;
 	root_fd = keeper_take_root(keeper, pid);
@@ -308,6 +370,8 @@ int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t
 	_cleanup_close_ int path_fd = -1, fd = -1;
 	int seals;
 
+	if (is_remote(keeper))
+		return remote_open_table(keeper, pid, start, end);
 	if (pid <= 0)
 		return -EINVAL;
 	path_fd = take_map_file(keeper, pid, start, end);
@@ -322,4 +386,12 @@ int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t
 	if (seals < 0 || (seals & size_seals) != size_seals || !is_called_table(fd))
 		return -EINVAL;
 	return take_fd(&fd);
+}
+
+int keeper_describe(struct keeper *keeper, struct keeper_description *ret_description)
+{
+	if (is_remote(keeper))
+		return remote_describe(keeper, ret_description);
+	*ret_description = (struct keeper_description){0};
+	return 0;
 }

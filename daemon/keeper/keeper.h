@@ -4,7 +4,10 @@
  * file under /proc/PID, or a file that a target has mapped.
  *
  * A keeper answers with descriptors and parses nothing that a target wrote.
- * Every verb returns a close-on-exec descriptor that the caller owns, or -errno.
+ * Every verb that opens returns a close-on-exec descriptor that the caller owns, or
+ * -errno. The keeper is this process itself, or another one, which is asked over a
+ * socket and decides about each request by itself (serve.h): then any verb may also
+ * return -EPERM for what an engine may not have, and -ECONNRESET: it has gone.
  */
 #pragma once
 
@@ -51,11 +54,22 @@ enum keeper_machine {
 
 /* A keeper inside this process, with this process's privileges. */
 int keeper_new_local(struct keeper **ret_keeper);
+
+/* The keeper at the other end of @socket, which is taken over, also on failure. */
+int keeper_new_remote(int socket, struct keeper **ret_keeper);
+
+/* To be watched for its hang-up; -1: the keeper is in this process. */
+int keeper_socket(const struct keeper *keeper);
 void keeper_free(struct keeper *keeper);
 
 int keeper_open_event(struct keeper *keeper, const struct perf_event_attr *attr, pid_t pid, int cpu,
 		      unsigned long flags);
 int keeper_open_process(struct keeper *keeper, pid_t pid); /* a pidfd */
+
+/* Has the ring of an event set up, of @bytes behind its first page, beyond what this
+ * process may lock in memory. Map it at once: at the next request the keeper lets go
+ * of it. Returns 0 or -errno: then mapping it is still worth a try. */
+int keeper_lend_ring(struct keeper *keeper, int event_fd, size_t bytes);
 int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file);
 int keeper_open_machine(struct keeper *keeper, enum keeper_machine file);
 
@@ -129,7 +143,7 @@ struct keeper_debug {
 };
 
 /* Looks below @path too, and there first. Returns 0, -EINVAL (not absolute),
- * -ENOSPC or -ENOMEM. */
+ * -ENOSPC or -ENOMEM; -EPERM: the keeper is another process, and chooses its own. */
 int keeper_add_debug_dir(struct keeper *keeper, const char *path);
 void keeper_forget_debug_dirs(struct keeper *keeper); /* all that were added */
 
@@ -150,3 +164,17 @@ int keeper_open_debug(struct keeper *keeper, const struct keeper_debug *wanted);
 /* As keeper_open_mapped for a heap table, which is also written to: a file in memory
  * of a table's name, sealed against changing its size. */
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end);
+
+/* What the keeper is, and what the machine lets it do. */
+#define KEEPER_NOTES_BYTES 2048
+
+struct keeper_description {
+	pid_t keeper, starter;		/* 0: there is none but this process */
+	uint64_t requests;		/* of this engine */
+	uint64_t refused;		/* of these: forbidden to it, or malformed */
+	uint32_t engines;		/* started so far */
+	char notes[KEEPER_NOTES_BYTES]; /* what is lost here, and why: a line each */
+};
+
+/* Returns 0 or -errno. */
+int keeper_describe(struct keeper *keeper, struct keeper_description *ret_description);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "daemon/keeper/keeper.h"
+#include "daemon/keeper/remote.h"
 #include "profd/base.h"
 
 static const char *const mounts[] = {
@@ -48,6 +49,8 @@ int keeper_open_tracepoint(struct keeper *keeper, const char *system, const char
 	char path[300];
 	int fd;
 
+	if (keeper_socket(keeper) >= 0)
+		return remote_open_tracepoint(keeper, system, name);
 	if (!is_name(system) || !is_name(name))
 		return -EINVAL;
 	events_fd = open_events();

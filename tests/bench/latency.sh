@@ -23,13 +23,13 @@ start_profd
 mkdir "$T/out"
 start_stacks PROFD_RATE=1 LD_PRELOAD="$client" 20000 2000 30
 wait_attached "$stacks_pid"
-scribe_pid=$(pgrep -P "$profd_pid")
+engine=$(role_pid engine) scribe_pid=$(role_pid scribe)
 heading "From the request to the file, 20,000 live samples on 2,000 stacks of 30 frames"
 first=() later=()
 request first
-before=($(cpu_ms "$profd_pid/schedstat") $(cpu_ms "$scribe_pid/schedstat"))
+before=($(cpu_ms "$engine/schedstat") $(cpu_ms "$scribe_pid/schedstat"))
 for _ in $(seq "$rounds"); do request later; done
-after=($(cpu_ms "$profd_pid/schedstat") $(cpu_ms "$scribe_pid/schedstat"))
+after=($(cpu_ms "$engine/schedstat") $(cpu_ms "$scribe_pid/schedstat"))
 row "heap snapshot, 20,000 live samples, the first" "" "" "$(median_of .0f "${first[0]}e-3") ms" ""
 row "heap snapshot, 20,000 live samples, later" "" "" \
 	"$(median_of .0f "${later[@]/%/e-3}") ms" "<= 100 ms"

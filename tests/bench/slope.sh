@@ -43,8 +43,8 @@ printf '%8s %12s %12s %9s %9s %10s\n' seconds 'daemon KiB' 'scribe KiB' modules 
 samples=()
 for step in $(seq 10); do
 	sleep $((long / 10))
-	scribe=$(pgrep -P "$profd_pid" | head -1)
-	samples+=("$(anonymous "$profd_pid")")
+	scribe=$(role_pid scribe) engine=$(role_pid engine)
+	samples+=("$(anonymous "$engine")")
 	printf '%8d %12d %12d %9d %9d %10d\n' $((step * long / 10)) "${samples[-1]}" \
 		"$(anonymous "$scribe")" "$(counter modules)" "$(counter modules_freed)" "$(counter processes)"
 done

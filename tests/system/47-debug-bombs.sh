@@ -43,7 +43,7 @@ is "$refused >= 2" || fail "$refused refused"
 deaths=$(counter scribe_restarts)
 is "$deaths <= 3" || fail "$deaths scribes died"
 kill -0 "$profd_pid" || fail "profd is gone"
-resident=$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$(pgrep -P "$profd_pid" | head -1)/status")
+resident=$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$(role_pid scribe)/status")
 # What is read of them is less than the least of them holds.
 is "$resident < 400" || fail "the scribe took $resident MiB"
 figure "$refused refused, $deaths scribes died, $resident MiB at most"

@@ -64,7 +64,7 @@ before=$(stolen)
 "$profctl" snapshot --type cpu --seconds 8s >"$T/path" &
 waits=$!
 sleep 1.5
-stop_for 5 "$profd_pid"
+stop_for 5 "$(role_pid engine)"
 wait $waits || fail "snapshot"
 after=$(stolen)
 file=$(cat "$T/path")

@@ -22,7 +22,7 @@ start_hanging()
 	own_pids+=("$hanging")
 	wait_for 10 grep -q hangs "$T/said" || fail "it does not hang"
 }
-perf_events() { ls -l "/proc/$profd_pid/fd" | grep -c perf_event; }
+perf_events() { ls -l "/proc/$(role_pid engine)/fd" | grep -c perf_event; }
 
 start_profd
 chmod 755 "$T/run" "$T/state"

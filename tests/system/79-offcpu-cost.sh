@@ -7,7 +7,8 @@
 need_root
 
 start_profd
-ticks() { awk '{ print $14 + $15 }' "/proc/$profd_pid/stat"; }
+engine=$(role_pid engine)
+ticks() { cat "/proc/$profd_pid/stat" "/proc/$engine/stat" | awk '{ n += $14 + $15 } END { print n }'; }
 stacks() { counter offcpu_stacks; }
 rounds=${ROUNDS:-5}
 median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
@@ -17,7 +18,7 @@ for _ in $(seq "$rounds"); do
 	"$profctl" snapshot --type offcpu --all --seconds 2s --output "$T" >"$T/path" &
 	asking=$!
 	own_pids+=("$asking")
-	measuring() { ls -l "/proc/$profd_pid/fd" | awk '/perf_event/ { n++ } END { exit n < 3 * '"$(nproc)"' }'; }
+	measuring() { ls -l "/proc/$engine/fd" | awk '/perf_event/ { n++ } END { exit n < 3 * '"$(nproc)"' }'; }
 	wait_for 5 measuring || fail "nothing is measured"
 	before=$(ticks) had=$(stacks)
 	with+=("$("$fixtures/ping-pong" 1)")

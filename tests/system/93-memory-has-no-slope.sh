@@ -27,20 +27,21 @@ for i in range(first, last):
 END
 
 resident() { awk '/^RssAnon/ { print $2 }' "/proc/$1/status"; } # KiB, without mapped files
-scribe() { pgrep -P "$profd_pid" | head -1; }
+scribe() { role_pid scribe; }
 # Samples and unwind information have bounds of their own, and what they hold
 # depends on what else this machine does.
-rest() { echo $(($(resident "$profd_pid") - ($(counter windows_bytes) + $(counter unwind_bytes)) / 1024)); }
+rest() { echo $(($(resident "$engine") - ($(counter windows_bytes) + $(counter unwind_bytes)) / 1024)); }
 # Idle modules have a limit of 1,024; some are in use. Measured is after a sweep.
 shrunk() { is "$(counter modules) <= 1024 + 500 and $(counter modules_open) <= 1024"; }
 sweep() { wait_for 30 shrunk || fail "$(counter modules) modules, $(counter modules_open) open"; }
 start_profd --rotate 2s
+engine=$(role_pid engine)
 most_modules=0
 for step in 1 2 3 4 5 6; do
 	python3 "$T/many.py" "$T" "$fixtures/short-burn" $(((step - 1) * 1000)) $((step * 1000)) || fail "programs"
 	modules=$(counter modules)
 	[ "$modules" -le $most_modules ] || most_modules=$modules
-	echo "$((step * 1000)) programs: daemon $(resident "$profd_pid") KiB ($(rest) without samples and" \
+	echo "$((step * 1000)) programs: daemon $(resident "$engine") KiB ($(rest) without samples and" \
 		"unwind information), scribe $(resident "$(scribe)") KiB, $modules modules," \
 		"$(counter modules_open) open, $(counter processes) processes"
 	[ $step != 3 ] || sweep
@@ -50,7 +51,7 @@ sweep
 growth=$(($(rest) - middle))
 growth_scribe=$(($(resident "$(scribe)") - middle_scribe))
 figure "from 3,000 to 6,000 builds the daemon grew by $growth KiB, the scribe by $growth_scribe KiB;" \
-	"$(resident "$profd_pid") and $(resident "$(scribe)") KiB in the end; at most $most_modules modules"
+	"$(resident "$engine") and $(resident "$(scribe)") KiB in the end; at most $most_modules modules"
 is "$(counter modules_freed) >= 4000" || fail "only $(counter modules_freed) modules were let go"
 [ "$(counter modules_refused)" = 0 ] || fail "$(counter modules_refused) modules were refused"
 is "$growth <= 2048" || fail "the daemon grows"
@@ -58,5 +59,5 @@ is "$growth <= 2048" || fail "the daemon grows"
 is "$growth_scribe <= 16384" || fail "the scribe grows"
 forgot() { [ "$(ls "/proc/$(scribe)/fd" | wc -l)" -le 600 ]; }
 wait_for 30 forgot || fail "the scribe holds $(ls "/proc/$(scribe)/fd" | wc -l) descriptors"
-is "$(resident "$profd_pid") <= 65536" || fail "the daemon has $(resident "$profd_pid") KiB"
+is "$(resident "$engine") <= 65536" || fail "the daemon has $(resident "$engine") KiB"
 ls "$T/state" | grep -q . || fail "no profile was written meanwhile"
