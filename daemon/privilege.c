@@ -60,12 +60,18 @@ int privilege_find_user(const char *name, struct engine_user *ret_user, char *wh
 
 /* ---- directories */
 
+/* A directory that is a file system of its own has one more that stays root's. */
+static bool is_of_file_system(const char *name, const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && strcmp(name, "lost+found") == 0;
+}
+
 /* What profd may have left there, as an older one did that was root. */
 static bool is_ours(const char *name, const struct stat *st)
 {
 	size_t target_bytes;
 
-	if (S_ISSOCK(st->st_mode))
+	if (S_ISSOCK(st->st_mode) || is_of_file_system(name, st))
 		return true;
 	return S_ISREG(st->st_mode) && st->st_nlink == 1 && store_parse_name(name, &target_bytes);
 }
@@ -81,6 +87,12 @@ static int check_entry(int dir_fd, const char *name, const struct engine_user *u
 
 static int give_entry(int dir_fd, const char *name, const struct engine_user *user)
 {
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (is_of_file_system(name, &st))
+		return 0;
 	return fchownat(dir_fd, name, user->uid, user->gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 

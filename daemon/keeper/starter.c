@@ -32,6 +32,8 @@
 #define DEATHS		 5
 #define DEATHS_WITHIN_NS (10 * NSEC_PER_SEC)
 
+#define SEE_OFF_MS 1000
+
 static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
 
 struct starter {
@@ -215,6 +217,16 @@ static bool on_keeper(struct starter *s)
 	return true;
 }
 
+/* The engine hears of its keeper's end, too, unless it hangs. */
+static int see_off(struct starter *s)
+{
+	struct pollfd end = {.fd = s->engine_fd, .events = POLLIN};
+
+	if (poll(&end, 1, SEE_OFF_MS) <= 0)
+		(void)kill(s->engine, SIGKILL);
+	return EXIT_FAILURE;
+}
+
 static int supervise(struct starter *s)
 {
 	struct pollfd fds[2] = {{.fd = s->socket, .events = POLLIN}, {.events = POLLIN}};
@@ -227,7 +239,7 @@ static int supervise(struct starter *s)
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return EXIT_FAILURE;
 		if (fds[0].revents && !on_keeper(s))
-			return EXIT_FAILURE;
+			return see_off(s);
 		if (fds[1].revents)
 			status = on_engine_end(s);
 	}

@@ -28,7 +28,16 @@ inside systemctl daemon-reload
 inside systemctl start profd || { journal; fail "systemctl start profd"; }
 [ "$(inside systemctl is-active profd)" = active ] || { journal; fail "not active"; }
 [ "$(inside systemctl show -p Type --value profd)" = notify ] || fail "not Type=notify"
-[ "$(inside stat -c '%a %U' /var/lib/profd)" = "750 root" ] || fail "/var/lib/profd's mode"
+[ "$(inside stat -c '%a %U' /var/lib/profd)" = "750 profd" ] || fail "/var/lib/profd's mode"
+for role in engine scribe starter; do
+	pid=$(inside profctl --json status | python3 -c "import json, sys; print(json.load(sys.stdin)['processes']['$role'])") ||
+		fail "no $role"
+	inside cat "/proc/$pid/status" >"$T/role"
+	grep -Eq '^Uid:\s0' "$T/role" && fail "the $role is root"
+	[ "$(grep -c '^Cap[IPEBA].*:\s0000000000000000$' "$T/role")" = 5 ] || { cat "$T/role"; fail "the $role has capabilities"; }
+	grep -q '^NoNewPrivs:\s1$' "$T/role" || fail "the $role may gain privileges"
+done
+inside profctl status | grep '^lost' && fail "the unit takes something away"
 inside profctl status >"$T/status" || { journal; fail "profctl status"; }
 head -3 "$T/status"
 grep -Eq '^cpu +[a-z-]+.* at [0-9]+ Hz' "$T/status" || { cat "$T/status"; journal; fail "no CPU sampling"; }
