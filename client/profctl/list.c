@@ -129,7 +129,8 @@ static int show_tables(struct listing *listing)
 	if (listing->table.n_cells > 0)
 		r = table_print(&listing->table);
 	else
-		output_note("no targets: start a program with LD_PRELOAD=libprofd.so");
+		output_note("no targets: profctl enable UNIT, or start a program with "
+			    "LD_PRELOAD=libprofd.so");
 	if (r == 0 && listing->ended.n_cells > 0) {
 		output_line("%s", "");
 		r = table_print(&listing->ended);
