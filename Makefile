@@ -298,6 +298,7 @@ install: all
 	install -D -m 644 systemd/profd.sysusers $(lib)/sysusers.d/profd.conf
 	install -D -m 644 systemd/profd.tmpfiles $(lib)/tmpfiles.d/profd.conf
 	install -D -m 644 -t $(share)/doc/profd README.md LICENSE
+	[ -e $(DESTDIR)/etc/profd.conf ] || install -D -m 644 systemd/profd.conf $(DESTDIR)/etc/profd.conf
 	install -D -m 644 client/profctl/completion.bash $(share)/bash-completion/completions/profctl
 	install -D -m 644 -t $(share)/zsh/vendor-completions client/profctl/_profctl
 	set -e; for page in $(pages); do \
@@ -323,4 +324,4 @@ deb:
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -name '*.d' -print 2>/dev/null)
