@@ -95,5 +95,29 @@ same "enabled services" one.service "$(offered profctl disable '')"
 touch "$T/a.pb.gz"
 same "files" "$T/a.pb.gz" "$(offered profctl top --base "$T/a")"
 same "options" --restart "$(offered profctl --socket x enable --re)"
-zsh -n "$zsh_completion" || fail "zsh cannot read it"
+
+# A zsh on a terminal of its own, in which these are typed, with a tab behind.
+cat >"$T/type.zsh" <<-'END'
+	zmodload zsh/zpty
+	zpty -b z zsh -f -i
+	zpty -w z "PS1=; fpath=($1 \$fpath); path=($2 \$path); cd $3; autoload -Uz compinit; compinit -u -D; echo be''gin"
+	zpty -r -m z seen '*begin*'
+	while read -r typed becomes; do
+		zpty -n -w z "${typed//_/ }"$'\t'
+		zpty -r -m z seen "*${becomes//_/ }*" || exit 1
+		print -r -- "$becomes"
+		zpty -n -w z $'\x15'
+	done
+END
+cat >"$T/typed" <<-'END'
+	profctl_sna profctl_snapshot
+	profctl_snapshot_--no --no-trim
+	profctl_--socket_x_list_--al list_--all
+	profctl_top_--base_a.p --base_a.pb.gz
+	profctl_enable_--rest enable_--restart
+	profctl_status_--js status_--json
+	profctl_disable_--al disable_--all
+END
+timeout 60 zsh -f "$T/type.zsh" "${zsh_completion%/*}" "$BUILD" "$T" <"$T/typed" >"$T/became" || true
+same "zsh" "$(sed 's/.* //' "$T/typed")" "$(cat "$T/became")"
 exit 0
