@@ -13,6 +13,9 @@
  * same names into the file itself: root wrote it, for everyone to read, or the one
  * who owns the file that the names are for. In a directory of ours it is root, or
  * the directory's owner.
+ *
+ * A split unit's file is named by a path. By the same rule of owners it makes no
+ * difference what directories are in it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +27,8 @@
 #include "daemon/keeper/open.h"
 #include "daemon/keeper/remote.h"
 #include "profd/base.h"
+
+#define SPLIT_SUFFIX ".dwo"
 
 static const char *const standard_dirs[] = {"/usr/lib/debug", "/usr/local/lib/debug"};
 
@@ -55,7 +60,8 @@ void keeper_forget_debug_dirs(struct keeper *keeper)
 
 static bool is_beside(const struct keeper_debug *wanted)
 {
-	return wanted->place == KEEPER_DEBUG_BESIDE || wanted->place == KEEPER_DEBUG_BESIDE_HIDDEN;
+	return wanted->place == KEEPER_DEBUG_BESIDE ||
+	       wanted->place == KEEPER_DEBUG_BESIDE_HIDDEN || wanted->place == KEEPER_DEBUG_SPLIT;
 }
 
 /* Added directories are this machine's; in a target's root there are only the
@@ -86,12 +92,31 @@ static bool is_dwz_name(const char *name)
 	return is_plain_name(name, n) && (!slash || is_plain_name(slash + 1, strlen(slash + 1)));
 }
 
+/* Absolute, of plain names. */
+static bool is_split_path(const char *path)
+{
+	size_t n = strlen(path), part;
+
+	if (path[0] != '/' || n >= PROFD_MAX_PATH || n < strlen(SPLIT_SUFFIX) ||
+	    strcmp(path + n - strlen(SPLIT_SUFFIX), SPLIT_SUFFIX) != 0)
+		return false;
+	for (; *path; path += part) {
+		path += strspn(path, "/");
+		part = strcspn(path, "/");
+		if (!is_plain_name(path, part) && !(part == 1 && path[0] == '.'))
+			return false;
+	}
+	return true;
+}
+
 static int check_name(const struct keeper_debug *wanted)
 {
 	if (!wanted->name)
 		return -ENOENT;
 	if (wanted->place == KEEPER_DEBUG_DWZ)
 		return is_dwz_name(wanted->name) ? 0 : -EINVAL;
+	if (wanted->place == KEEPER_DEBUG_SPLIT || wanted->place == KEEPER_DEBUG_SPLIT_BELOW)
+		return is_split_path(wanted->name) ? 0 : -EINVAL;
 	return is_plain_name(wanted->name, strlen(wanted->name)) ? 0 : -EINVAL;
 }
 
@@ -138,6 +163,8 @@ static int format_place(const struct keeper_debug *wanted, char *ret, size_t siz
 		n = snprintf(ret, size, ".dwz/%s", wanted->name);
 		break;
 	case KEEPER_DEBUG_IN:
+	case KEEPER_DEBUG_SPLIT:
+	case KEEPER_DEBUG_SPLIT_BELOW:
 		n = snprintf(ret, size, "%s", wanted->name);
 		break;
 	case KEEPER_DEBUG_BELOW:

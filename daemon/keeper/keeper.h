@@ -118,7 +118,7 @@ int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_
 /*
  * Separate debug files. They are looked for below directories that belong to the
  * administrator, /usr/lib/debug and /usr/local/lib/debug and those that were
- * added, or next to the file that they belong to, and nowhere else.
+ * added, or next to the file that they belong to, and nowhere else, but for split units.
  */
 enum keeper_debug_place {
 	KEEPER_DEBUG_BY_ID,	    /* DIR/.build-id/xx/yyyy.debug */
@@ -128,6 +128,8 @@ enum keeper_debug_place {
 	KEEPER_DEBUG_IN,	    /* DIR/NAME */
 	KEEPER_DEBUG_BESIDE,	    /* where-the-file-is/NAME */
 	KEEPER_DEBUG_BESIDE_HIDDEN, /* where-the-file-is/.debug/NAME */
+	KEEPER_DEBUG_SPLIT_BELOW,   /* DIR/NAME, of a split unit: an absolute path */
+	KEEPER_DEBUG_SPLIT,	    /* NAME itself */
 };
 
 struct keeper_debug {
@@ -139,7 +141,8 @@ struct keeper_debug {
 	const uint8_t *build_id;
 	size_t build_id_bytes;
 	const char *path; /* of the file */
-	const char *name; /* what the file says that its debug file is called */
+	const char *name; /* what the file says that its debug file is called; the path of a
+			   * split unit's for KEEPER_DEBUG_SPLIT* */
 };
 
 /* Looks below @path too, and there first. Returns 0, -EINVAL (not absolute),
@@ -153,6 +156,14 @@ void keeper_forget_debug_dirs(struct keeper *keeper); /* all that were added */
  * beside the file, and what is opened is a regular file of root's or of the owner of
  * DIR, of the file's owner where DIR is the target's; root's beside a file only if
  * everyone may read it.
+ *
+ * A split unit is where it was compiled, in a directory of which only the file's author
+ * knows. The path that the file gives for it is followed if it ends in ".dwo" and has no
+ * ".." in it, below DIR as any name, or as it is, from the root of whoever has the file
+ * mapped: then the same holds as beside the file. What is opened so belongs to the one who
+ * owns the file that names it, who might as well have written the contents into that, or
+ * to root, and everyone may read it.
+ *
  * Whether it is the right one, the caller has to find out.
  *
  * -ERANGE: there is no such DIR; -ENOENT: no such file, or nothing to look for;

@@ -23,12 +23,12 @@
 #include <string.h>
 
 #include <elfutils/libdw.h>
-#include <gelf.h>
 #include <uthash.h>
 
 #include "profd/base.h"
 #include "daemon/scribe/function.h"
 #include "daemon/scribe/range.h"
+#include "daemon/scribe/section.h"
 
 #define DEBUG_MAX_UNITS	  (1u << 20)
 #define DEBUG_MAX_RANGES  (1u << 20) /* of one entry */
@@ -43,7 +43,9 @@ struct debug_path { /* made whole with the unit's directory */
 
 struct debug_unit {
 	Dwarf_Die root;
+	Dwarf *dwarf; /* where its functions are: not where its root is, if it is split */
 	bool loaded;
+	struct function_files files;
 	const char *directory; /* NULL: not known */
 	struct debug_path *paths;
 	struct range_table functions; /* value: offset of the entry */
@@ -51,6 +53,7 @@ struct debug_unit {
 
 struct debug {
 	Dwarf *dwarf, *alt;
+	struct splits *splits;
 	const struct symtab *symtab;
 	uint64_t text_low;
 	struct debug_unit *units;
@@ -93,7 +96,7 @@ static int add_unit(struct debug *debug, const Dwarf_Die *root)
 		debug->units = grown;
 		debug->room_units = room;
 	}
-	debug->units[debug->n_units] = (struct debug_unit){.root = *root};
+	debug->units[debug->n_units] = (struct debug_unit){.root = *root, .dwarf = debug->dwarf};
 	debug->n_units++;
 	return 0;
 }
@@ -130,25 +133,6 @@ static int read_units(struct debug *debug)
 	return 0;
 }
 
-static bool has_section(Elf *elf, const char *name)
-{
-	Elf_Scn *section = NULL;
-	GElf_Shdr header;
-	const char *found;
-	size_t names;
-
-	if (elf_getshdrstrndx(elf, &names) < 0)
-		return false;
-	while ((section = elf_nextscn(elf, section))) {
-		if (!gelf_getshdr(section, &header))
-			continue;
-		found = elf_strptr(elf, names, header.sh_name);
-		if (found && strcmp(found, name) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int open_dwarf(struct debug *debug, Elf *elf, Elf *alt)
 {
 	debug->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
@@ -164,13 +148,13 @@ static int open_dwarf(struct debug *debug, Elf *elf, Elf *alt)
 }
 
 int debug_new(Elf *elf, Elf *alt, const struct symtab *symtab, uint64_t text_low,
-	      struct debug **ret_debug)
+	      const struct splits_opener *opener, struct debug **ret_debug)
 {
 	struct debug *debug;
 	int r;
 
 	/* libdw would open the path in that section by itself. */
-	if (!alt && has_section(elf, ".gnu_debugaltlink"))
+	if (!alt && section_find(elf, ".gnu_debugaltlink"))
 		return -ENOENT;
 	debug = calloc(1, sizeof(*debug));
 	if (!debug)
@@ -178,6 +162,8 @@ int debug_new(Elf *elf, Elf *alt, const struct symtab *symtab, uint64_t text_low
 	debug->symtab = symtab;
 	debug->text_low = max(text_low, (uint64_t)1);
 	r = open_dwarf(debug, elf, alt);
+	if (r == 0)
+		r = splits_new(elf, opener, &debug->splits);
 	if (r == 0)
 		r = read_units(debug);
 	if (r == 0 && debug->unit_ranges.n == 0)
@@ -209,6 +195,7 @@ void debug_free(struct debug *debug)
 		unit_done(&debug->units[i]);
 	free(debug->units);
 	range_table_done(&debug->unit_ranges);
+	splits_free(debug->splits);
 	dwarf_end(debug->dwarf);
 	dwarf_end(debug->alt);
 	free(debug);
@@ -258,24 +245,38 @@ static int collect_functions(struct debug *debug, struct debug_unit *unit, Dwarf
 	return 0;
 }
 
+static void load_unit(struct debug *debug, struct debug_unit *unit)
+{
+	struct split *split = splits_find(debug->splits, &unit->root);
+	Dwarf_Die root = split ? split_root(split) : unit->root;
+	struct function_files *files = &unit->files;
+	unsigned budget = DEBUG_MAX_ENTRIES;
+	Dwarf_Attribute attr;
+
+	unit->loaded = true;
+	if (dwarf_attr(&unit->root, DW_AT_comp_dir, &attr))
+		unit->directory = dwarf_formstring(&attr);
+	if (split)
+		unit->dwarf = split_dwarf(split);
+	files->only = split;
+	if (!(split && split_files(split, &files->table, &files->n)) &&
+	    dwarf_getsrcfiles(&unit->root, &files->table, &files->n) != 0)
+		files->table = NULL;
+	/* Out of memory: what was collected so far is true all the same. */
+	collect_functions(debug, unit, &root, DEBUG_MAX_DEPTH, &budget);
+	range_table_sort(&unit->functions);
+}
+
 static struct debug_unit *find_unit(struct debug *debug, uint64_t vaddr)
 {
 	const struct range *range = range_table_find(&debug->unit_ranges, vaddr);
 	struct debug_unit *unit;
-	unsigned budget = DEBUG_MAX_ENTRIES;
-	Dwarf_Attribute attr;
 
 	if (!range)
 		return NULL;
 	unit = &debug->units[range->value];
-	if (!unit->loaded) {
-		unit->loaded = true;
-		if (dwarf_attr(&unit->root, DW_AT_comp_dir, &attr))
-			unit->directory = dwarf_formstring(&attr);
-		/* Out of memory: what was collected so far is true all the same. */
-		collect_functions(debug, unit, &unit->root, DEBUG_MAX_DEPTH, &budget);
-		range_table_sort(&unit->functions);
-	}
+	if (!unit->loaded)
+		load_unit(debug, unit);
 	return unit;
 }
 
@@ -309,10 +310,10 @@ static int push_chain(struct debug *debug, struct debug_unit *unit, Dwarf_Die *c
 	while (n-- > 0) {
 		name = function_name(&chain[n], debug->symtab);
 		r = symbol_push(symbol, name ? name : "??", make_absolute(unit, file), line,
-				function_start_line(&chain[n], file));
+				function_start_line(&chain[n], &unit->files, file));
 		if (r < 0)
 			return r;
-		function_call_site(&chain[n], &unit->root, &file, &line);
+		function_call_site(&chain[n], &unit->files, &file, &line);
 	}
 	return 0;
 }
@@ -337,7 +338,7 @@ int debug_find(struct debug *debug, uint64_t vaddr, struct symbol *symbol)
 			line = 0;
 	}
 	range = range_table_find(&unit->functions, vaddr);
-	if (range && dwarf_offdie(debug->dwarf, range->value, &function))
+	if (range && dwarf_offdie(unit->dwarf, range->value, &function))
 		return push_chain(debug, unit, chain, function_chain(&function, vaddr, chain), file,
 				  line, symbol);
 	/* Assembly: lines, but no functions. */
@@ -345,4 +346,14 @@ int debug_find(struct debug *debug, uint64_t vaddr, struct symbol *symbol)
 	if (!entry || !file)
 		return -ENOENT;
 	return symbol_push(symbol, entry->name, make_absolute(unit, file), line, 0);
+}
+
+unsigned debug_refused(const struct debug *debug)
+{
+	return splits_refused(debug->splits);
+}
+
+void debug_release_pages(const struct debug *debug)
+{
+	splits_release_pages(debug->splits);
 }

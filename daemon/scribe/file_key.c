@@ -102,12 +102,12 @@ void file_key_add_part(struct file_key *key, int fd)
 	add_contents(key, &st);
 }
 
-void file_key_add_only_debug(struct file_key *key, uint64_t vaddr_minus_offset)
+void file_key_add_number(struct file_key *key, uint64_t number)
 {
 	if (key->n == 0)
 		return;
-	if (key->n + sizeof(vaddr_minus_offset) > sizeof(key->bytes))
+	if (key->n + sizeof(number) > sizeof(key->bytes))
 		key->n = 0;
 	else
-		add_number(key, vaddr_minus_offset);
+		add_number(key, number);
 }

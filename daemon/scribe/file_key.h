@@ -12,8 +12,8 @@
 
 #include "daemon/proc/module.h"
 
-#define FILE_KEY_MAX   (1 + 5 * 8)     /* a kind, and five numbers or a build-id */
-#define FILE_KEY_PARTS (2 * 4 * 8 + 8) /* what two more files add, or where the code lay */
+#define FILE_KEY_MAX   (1 + 5 * 8)	   /* a kind, and five numbers or a build-id */
+#define FILE_KEY_PARTS (2 * 4 * 8 + 2 * 8) /* what two more files add, and numbers */
 static_assert(FILE_KEY_MAX > MODULE_BUILD_ID_MAX, "a build-id fits in");
 
 struct file_key {
@@ -31,7 +31,7 @@ void file_key_of_module(const struct module *module, struct file_key *ret_key);
 void file_key_of_contents(const uint8_t *bytes, size_t n, int fd, struct file_key *ret_key);
 
 /* Answers also depend on the debug files that were there: on which (@fd; by device,
- * inode, size and time of change), and on whether one stood for the file itself. A key
- * that is empty stays so. */
+ * inode, size and time of change), and on what else a number says: where the code lay if
+ * one stands for the file itself. A key that is empty stays so. */
 void file_key_add_part(struct file_key *key, int fd);
-void file_key_add_only_debug(struct file_key *key, uint64_t vaddr_minus_offset);
+void file_key_add_number(struct file_key *key, uint64_t number);

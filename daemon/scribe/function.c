@@ -104,9 +104,29 @@ const char *function_name(Dwarf_Die *die, const struct symtab *symtab)
 	return name && name[0] != '\0' ? name : linkage;
 }
 
-int64_t function_start_line(Dwarf_Die *die, const char *file)
+static const char *get_file(const struct function_files *files, int64_t number)
 {
-	const char *declared = dwarf_decl_file(die);
+	if (!files->table || (uint64_t)number >= files->n)
+		return NULL;
+	return dwarf_filesrc(files->table, (size_t)number, NULL, NULL);
+}
+
+static const char *declared_file(Dwarf_Die *die, const struct function_files *files)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Word number;
+
+	if (!files->only)
+		return dwarf_decl_file(die);
+	if (!dwarf_attr_integrate(die, DW_AT_decl_file, &attr) ||
+	    dwarf_formudata(&attr, &number) != 0 || number > INT32_MAX)
+		return NULL;
+	return get_file(files, (int64_t)number);
+}
+
+int64_t function_start_line(Dwarf_Die *die, const struct function_files *files, const char *file)
+{
+	const char *declared = declared_file(die, files);
 	int line;
 
 	if (!declared || !file || strcmp(declared, file) != 0 || dwarf_decl_line(die, &line) != 0)
@@ -114,15 +134,9 @@ int64_t function_start_line(Dwarf_Die *die, const char *file)
 	return max(line, 0);
 }
 
-void function_call_site(Dwarf_Die *die, Dwarf_Die *root, const char **ret_file, int64_t *ret_line)
+void function_call_site(Dwarf_Die *die, const struct function_files *files, const char **ret_file,
+			int64_t *ret_line)
 {
-	int64_t index = read_number(die, DW_AT_call_file);
-	const char *file = NULL;
-	Dwarf_Files *files;
-	size_t n;
-
-	if (dwarf_getsrcfiles(root, &files, &n) == 0 && (uint64_t)index < n)
-		file = dwarf_filesrc(files, (size_t)index, NULL, NULL);
-	*ret_file = file;
+	*ret_file = get_file(files, read_number(die, DW_AT_call_file));
 	*ret_line = read_number(die, DW_AT_call_line);
 }

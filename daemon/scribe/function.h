@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,9 +26,17 @@ size_t function_chain(Dwarf_Die *function, uint64_t vaddr, Dwarf_Die chain[SYMBO
  */
 const char *function_name(Dwarf_Die *die, const struct symtab *symtab);
 
+/* What the numbers of files in a unit's entries mean. */
+struct function_files {
+	Dwarf_Files *table; /* NULL: not known */
+	size_t n;
+	bool only; /* no entry is of another unit: in a split one */
+};
+
 /* The line it is declared at, if that is in @file, else 0: a line of another file
  * would mislead a reader that has one file a function. */
-int64_t function_start_line(Dwarf_Die *die, const char *file);
+int64_t function_start_line(Dwarf_Die *die, const struct function_files *files, const char *file);
 
-/* Where an inlined function was called. @root: its unit's. */
-void function_call_site(Dwarf_Die *die, Dwarf_Die *root, const char **ret_file, int64_t *ret_line);
+/* Where an inlined function was called. *ret_file NULL: not known. */
+void function_call_site(Dwarf_Die *die, const struct function_files *files, const char **ret_file,
+			int64_t *ret_line);

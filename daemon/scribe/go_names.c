@@ -14,9 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <gelf.h>
-
 #include "profd/base.h"
+#include "daemon/scribe/section.h"
 
 #define MAGIC_1_16 0xfffffffa
 #define MAGIC_1_18 0xfffffff0
@@ -63,23 +62,9 @@ static const char *read_string(const struct go_names *t, uint64_t at)
 
 static Elf_Data *find_table(Elf *elf)
 {
-	Elf_Scn *section = NULL;
-	GElf_Shdr header;
-	const char *name;
-	size_t names;
+	Elf_Data *data = section_data(elf, ".gopclntab");
 
-	if (elf_getshdrstrndx(elf, &names) < 0)
-		return NULL;
-	while ((section = elf_nextscn(elf, section))) {
-		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_PROGBITS ||
-		    (header.sh_flags & SHF_COMPRESSED))
-			continue;
-		name = elf_strptr(elf, names, header.sh_name);
-		if (name && (strcmp(name, ".gopclntab") == 0 ||
-			     strcmp(name, ".data.rel.ro.gopclntab") == 0))
-			return elf_rawdata(section, NULL);
-	}
-	return NULL;
+	return data ? data : section_data(elf, ".data.rel.ro.gopclntab");
 }
 
 static bool read_header(struct go_names *t)

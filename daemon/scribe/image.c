@@ -4,10 +4,10 @@
  * -g, of stripped files.
  *
  * A program may come in parts: the file that was mapped, its separate debug file,
- * what dwz moved out of that, and a small ELF file packed into .gnu_debugdata. All
- * have the same addresses. Debug information is in the first of them that has any;
- * the symbol table is put together from all. A Go program without debug information
- * has a table of its own.
+ * what dwz moved out of that, files of split units, and a small ELF file packed into
+ * .gnu_debugdata. All have the same addresses. Debug information is in the first of them that has
+ * any; the symbol table is put together from all. A Go program without debug information has a
+ * table of its own.
  *
  * All is read when first needed. Files are mapped, not read: if its owner cuts one
  * short meanwhile, the process dies of SIGBUS, which is what it is there for.
@@ -40,6 +40,7 @@ struct image_segment {
 struct image {
 	Elf *elf;
 	struct image_debug parts;
+	struct splits_opener opener;
 	Elf *debug_elf, *alt_elf;      /* NULL: none */
 	struct packed_debugdata *data; /* NULL: none */
 	struct go_names *go;	       /* NULL: none */
@@ -121,9 +122,14 @@ void image_set_debug(struct image *image, const struct image_debug *debug)
 	image->parts = *debug;
 }
 
+void image_set_opener(struct image *image, const struct splits_opener *opener)
+{
+	image->opener = *opener;
+}
+
 unsigned image_refused(const struct image *image)
 {
-	return image->refused;
+	return image->refused + (image->debug ? debug_refused(image->debug) : 0);
 }
 
 void image_close(struct image *image)
@@ -156,6 +162,8 @@ void image_release_pages(struct image *image)
 	release_pages(image->elf);
 	release_pages(image->debug_elf);
 	release_pages(image->alt_elf);
+	if (image->debug)
+		debug_release_pages(image->debug);
 }
 
 static bool has_crc(int fd, uint32_t wanted)
@@ -232,12 +240,12 @@ static void read_debug(struct image *image)
 	image->debug_tried = true;
 	if (packed_fits(image->elf))
 		r = debug_new(image->elf, image->alt_elf, image->symtab, image->text_low,
-			      &image->debug);
+			      &image->opener, &image->debug);
 	else
 		image->refused++;
 	if (r < 0 && image->debug_elf)
 		debug_new(image->debug_elf, image->alt_elf, image->symtab, image->text_low,
-			  &image->debug);
+			  &image->opener, &image->debug);
 }
 
 /* Segments may share a page of the file, never a byte of code; still, code is

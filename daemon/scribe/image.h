@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/scribe/splits.h"
 #include "daemon/scribe/symbol.h"
 
 struct image;
@@ -33,6 +34,9 @@ void image_close(struct image *image);
 /* Before anything is asked. The descriptors stay the caller's and must stay open as
  * long as the image. */
 void image_set_debug(struct image *image, const struct image_debug *debug);
+
+/* Likewise: who opens files of split units. Without it, nobody. */
+void image_set_opener(struct image *image, const struct splits_opener *opener);
 
 /* Of the files that belong to it: how many were not read, for being another's, no ELF
  * files, or larger than they may be; so far. */

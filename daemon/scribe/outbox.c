@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -33,6 +34,10 @@ struct outbox_module {
 	uint32_t id;
 	uint32_t last_job;	 /* that needed it */
 	uint8_t sent;		 /* descriptors that the scribe holds of it */
+	bool incomplete;	 /* it was sent without a debug file */
+	char *lacking;		 /* the file of a split unit that was not there; NULL: none */
+	uint32_t attempt;	 /* how often such files appeared afterwards */
+	uint64_t looked_ns;	 /* when it was last looked for either */
 	struct timespec changed; /* a perf-map, when it was sent */
 	uint64_t bytes;
 };
@@ -46,6 +51,8 @@ void outbox_init(struct outbox *outbox, struct module_table *modules, struct kee
 		.keeper = keeper,
 		.kallsyms_fd = -1,
 		.max_sent = PROFD_SCRIBE_MAX_MODULES,
+		.cpu_seconds = PROFD_SCRIBE_JOB_CPU_SECONDS,
+		.recheck_ns = PROFD_DEBUG_RECHECK_SECONDS * NSEC_PER_SEC,
 	};
 	/* The scribe inherits the limit. */
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
@@ -55,15 +62,20 @@ void outbox_init(struct outbox *outbox, struct module_table *modules, struct kee
 					   : OUTBOX_SPARE_FDS;
 }
 
+static void free_state(struct outbox *outbox, struct outbox_module *state)
+{
+	HASH_DEL(outbox->states, state);
+	free(state->lacking);
+	free(state);
+}
+
 void outbox_done(struct outbox *outbox)
 {
 	struct outbox_module *state, *next;
 
 	profd_closep(&outbox->kallsyms_fd);
-	HASH_ITER (hh, outbox->states, state, next) {
-		HASH_DEL(outbox->states, state);
-		free(state);
-	}
+	HASH_ITER (hh, outbox->states, state, next)
+		free_state(outbox, state);
 	*outbox = (struct outbox){.kallsyms_fd = -1};
 }
 
@@ -108,6 +120,12 @@ static const struct quarantined *find_quarantined(const struct outbox *outbox, u
 	return module ? quarantine_find(outbox->quarantine, module) : NULL;
 }
 
+static void send_anew(struct outbox *outbox, struct outbox_module *state)
+{
+	outbox->n_sent -= state->sent;
+	state->sent = 0;
+}
+
 /* A perf-map grows, and may be another file by now: then it is sent anew. */
 static void refresh_perf_map(struct outbox *outbox, struct module *module,
 			     struct outbox_module *state)
@@ -120,12 +138,38 @@ static void refresh_perf_map(struct outbox *outbox, struct module *module,
 		return;
 	if (state->sent &&
 	    ((uint64_t)st.st_size != state->bytes || st.st_mtim.tv_sec != state->changed.tv_sec ||
-	     st.st_mtim.tv_nsec != state->changed.tv_nsec)) {
-		outbox->n_sent -= state->sent;
-		state->sent = 0;
-	}
+	     st.st_mtim.tv_nsec != state->changed.tv_nsec))
+		send_anew(outbox, state);
 	state->bytes = (uint64_t)st.st_size;
 	state->changed = st.st_mtim;
+}
+
+/* Debug files get installed, and built. What was not there may be by now. */
+static void look_again(struct outbox *outbox, const struct module *module,
+		       struct outbox_module *state)
+{
+	_cleanup_(separate_done) struct separate separate = {.debug_fd = -1, .alt_fd = -1};
+	_cleanup_close_ int fd = -1;
+	struct separate_counts counts = {}; /* of what has been counted */
+	uint64_t now_ns = clock_mono_ns();
+
+	if (!state->sent || (!state->incomplete && !state->lacking) ||
+	    now_ns - state->looked_ns < outbox->recheck_ns)
+		return;
+	state->looked_ns = now_ns;
+	if (state->incomplete) {
+		separate_find(outbox->keeper, module, &counts, &separate);
+		if (counts.found > 0)
+			send_anew(outbox, state);
+	}
+	if (state->lacking) {
+		fd = separate_find_split(outbox->keeper, module, state->lacking, &counts);
+		if (fd < 0)
+			return;
+		free(take_ptr(state->lacking));
+		state->attempt++;
+		send_anew(outbox, state);
+	}
 }
 
 void outbox_count_refused(struct outbox *outbox, uint64_t n)
@@ -140,6 +184,7 @@ void outbox_begin(struct outbox *outbox, const struct job *job)
 	struct module *module;
 
 	outbox->next = 0;
+	outbox->n_wants = 0;
 	for (size_t i = 0; i < job->n_modules; i++) {
 		/* Those that cannot be found here are not found later either. */
 		module = module_by_id(outbox->modules, job->modules[i]);
@@ -151,6 +196,8 @@ void outbox_begin(struct outbox *outbox, const struct job *job)
 		state->last_job = job->id;
 		if (module->kind == MODULE_JIT)
 			refresh_perf_map(outbox, module, state);
+		else if (module->kind == MODULE_FILE)
+			look_again(outbox, module, state);
 	}
 }
 
@@ -189,8 +236,7 @@ static int send_forget(struct outbox *outbox, int socket, struct outbox_module *
 	r = control_send(socket, &message.base, NULL, 0);
 	if (r < 0)
 		return r;
-	outbox->n_sent -= state->sent;
-	state->sent = 0;
+	send_anew(outbox, state);
 	return 0;
 }
 
@@ -203,8 +249,7 @@ void outbox_tidy(struct outbox *outbox, int socket)
 			continue;
 		if (state->sent && send_forget(outbox, socket, state) < 0)
 			return;
-		HASH_DEL(outbox->states, state);
-		free(state);
+		free_state(outbox, state);
 	}
 }
 
@@ -238,7 +283,7 @@ static void say_debug(const struct module *module, const struct separate *separa
 }
 
 static int send_module(struct outbox *outbox, int socket, const struct module *module,
-		       uint8_t *ret_n_fds)
+		       struct outbox_module *state)
 {
 	_cleanup_(separate_done) struct separate separate = {.debug_fd = -1, .alt_fd = -1};
 	Profd__Scribe__Module said = PROFD__SCRIBE__MODULE__INIT;
@@ -253,6 +298,7 @@ static int send_module(struct outbox *outbox, int socket, const struct module *m
 	if (module->kind == MODULE_FILE) {
 		separate_find(outbox->keeper, module, &outbox->separate, &separate);
 		say_debug(module, &separate, &said);
+		said.attempt = state->attempt;
 	}
 	if (separate.debug_fd >= 0)
 		fds[n++] = separate.debug_fd;
@@ -264,26 +310,48 @@ static int send_module(struct outbox *outbox, int socket, const struct module *m
 	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_MODULE;
 	message.module = &said;
 	r = control_send(socket, &message.base, fds, n);
-	if (r == 0)
-		*ret_n_fds = n;
-	return r;
+	if (r < 0)
+		return r;
+	state->sent = n;
+	state->incomplete = separate.incomplete;
+	state->looked_ns = clock_mono_ns();
+	outbox->n_sent += n;
+	return 0;
 }
 
 static int send_if_needed(struct outbox *outbox, int socket, const struct job *job, uint32_t id)
 {
 	const struct module *module = module_by_id(outbox->modules, id);
 	struct outbox_module *state = module ? get_state(outbox, id) : NULL;
-	uint8_t n_fds = 0;
 	int r;
 
 	if (!state || state->sent || quarantine_find(outbox->quarantine, module))
 		return 0;
 	r = make_room(outbox, socket, job->id);
 	if (r == 0)
-		r = send_module(outbox, socket, module, &n_fds);
-	state->sent = n_fds;
-	outbox->n_sent += n_fds;
+		r = send_module(outbox, socket, module, state);
 	return r == -EAGAIN || r == -EPIPE ? r : 0;
+}
+
+int outbox_answer(struct outbox *outbox, int socket, uint32_t id, const char *name)
+{
+	Profd__Scribe__Split split = PROFD__SCRIBE__SPLIT__INIT;
+	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
+	const struct module *module = module_by_id(outbox->modules, id);
+	struct outbox_module *state = find_state(outbox, id);
+	_cleanup_close_ int fd = -1;
+
+	if (!module || !state || !state->sent || module->kind != MODULE_FILE)
+		return -EBADMSG;
+	if (outbox->n_wants++ < PROFD_MAX_SPLIT_FILES)
+		fd = separate_find_split(outbox->keeper, module, name, &outbox->separate);
+	/* Most programs have no package, and the unit's own file is asked for next. */
+	if (fd < 0 && !state->lacking && name[0] != '\0')
+		state->lacking = strdup(name);
+	split.module = id;
+	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_SPLIT;
+	message.split = &split;
+	return control_send(socket, &message.base, &fd, fd >= 0);
 }
 
 struct comments { /* of what has no names, and why */
@@ -357,6 +425,7 @@ static int send_job(struct outbox *outbox, int socket, const struct job *job)
 	said.n_modules = n;
 	said.modules = ids;
 	said.mode = SCRIBE_FILE_MODE;
+	said.cpu_seconds = outbox->cpu_seconds;
 	make_comments(outbox, job, &comments);
 	said.n_comments = comments.n;
 	said.comments = comments.lines;

@@ -26,6 +26,9 @@ struct outbox {
 	size_t next;			     /* of the job's modules, the next to be looked at */
 	const struct quarantine *quarantine; /* whose files are not sent */
 	struct separate_counts separate;
+	unsigned cpu_seconds; /* of a job */
+	uint64_t recheck_ns;  /* see scribe_set_debug_recheck() */
+	unsigned n_wants;     /* files of split units, in this job */
 };
 
 void outbox_init(struct outbox *outbox, struct module_table *modules, struct keeper *keeper);
@@ -43,3 +46,7 @@ void outbox_tidy(struct outbox *outbox, int socket);
 /* Goes on where it stopped. Returns 0 when all is sent, the job included;
  * -EAGAIN: the socket is full; other errors. */
 int outbox_send(struct outbox *outbox, int socket, const struct job *job);
+
+/* What the scribe asked for in the middle of a job: the file @name of split units of the
+ * module @id. Returns 0; -EBADMSG: there is nothing to ask for; other errors of sending. */
+int outbox_answer(struct outbox *outbox, int socket, uint32_t id, const char *name);

@@ -17,6 +17,7 @@
 #include <gelf.h>
 
 #include "profd/base.h"
+#include "daemon/scribe/section.h"
 #include "profd/limits.h"
 
 #define PACKED_MAX_DECODER_BYTES (128u << 20) /* what lzma may use itself */
@@ -81,22 +82,6 @@ bool packed_fits(Elf *elf)
 	return true;
 }
 
-static Elf_Data *find_debugdata(Elf *elf)
-{
-	Elf_Scn *section = NULL;
-	GElf_Shdr header;
-	size_t names;
-
-	if (elf_getshdrstrndx(elf, &names) < 0)
-		return NULL;
-	while ((section = elf_nextscn(elf, section)))
-		if (gelf_getshdr(section, &header) && header.sh_type == SHT_PROGBITS &&
-		    !(header.sh_flags & SHF_COMPRESSED) &&
-		    strcmp(section_name(elf, names, &header), ".gnu_debugdata") == 0)
-			return elf_rawdata(section, NULL);
-	return NULL;
-}
-
 /* More room, up to the limit. */
 static int grow(struct packed_debugdata *data, size_t *room)
 {
@@ -149,7 +134,7 @@ static int inflate(const Elf_Data *packed, struct packed_debugdata *data)
 
 int packed_open_debugdata(Elf *elf, struct packed_debugdata **ret_data)
 {
-	const Elf_Data *packed = find_debugdata(elf);
+	const Elf_Data *packed = section_data(elf, ".gnu_debugdata");
 	struct packed_debugdata *data;
 	int r;
 

@@ -93,8 +93,7 @@ static char *describe(int status, uint64_t hung_ns)
 	else if (!WIFSIGNALED(status))
 		r = asprintf(&text, "made the symbolizer exit with status %d", WEXITSTATUS(status));
 	else if (WTERMSIG(status) == SIGPROF)
-		r = asprintf(&text, "took more than %d s of the symbolizer's CPU time",
-			     PROFD_SCRIBE_JOB_CPU_SECONDS);
+		r = asprintf(&text, "used up the symbolizer's CPU time");
 	else if ((name = sigabbrev_np(WTERMSIG(status))))
 		r = asprintf(&text, "killed the symbolizer by SIG%s", name);
 	else

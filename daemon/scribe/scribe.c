@@ -193,6 +193,13 @@ static int receive(struct scribe *s)
 	case PROFD__SCRIBE__FROM_SCRIBE__KIND_FINISHED:
 		on_finished(s, message->finished);
 		break;
+	case PROFD__SCRIBE__FROM_SCRIBE__KIND_WANT:
+		/* Only what belongs to the job under way. */
+		r = s->state != SCRIBE_RUNNING || message->want->job != s->jobs->id
+			    ? -EBADMSG
+			    : outbox_answer(&s->outbox, s->process.socket, message->want->module,
+					    message->want->name);
+		break;
 	case PROFD__SCRIBE__FROM_SCRIBE__KIND__NOT_SET:
 	case _PROFD__SCRIBE__FROM_SCRIBE__KIND__CASE_IS_INT_SIZE:
 		r = -EBADMSG;
@@ -238,8 +245,7 @@ static int handle_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct scribe *s = userdata;
 
-	/* It may have answered in this very moment. */
-	receive_all(s);
+	receive_all(s); /* it may have answered in this very moment */
 	if (s->state != SCRIBE_IDLE)
 		on_death(s, true);
 	return 0;
@@ -447,4 +453,14 @@ pid_t scribe_pid(const struct scribe *s)
 void scribe_set_job_limit(struct scribe *s, uint64_t limit_ns)
 {
 	s->job_limit_ns = limit_ns;
+}
+
+void scribe_set_debug_recheck(struct scribe *s, uint64_t recheck_ns)
+{
+	s->outbox.recheck_ns = recheck_ns;
+}
+
+void scribe_set_cpu_limit(struct scribe *s, unsigned seconds)
+{
+	s->outbox.cpu_seconds = seconds;
 }

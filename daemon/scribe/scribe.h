@@ -74,6 +74,14 @@ pid_t scribe_pid(const struct scribe *s);
 
 /* How long a job may take; PROFD_SCRIBE_JOB_SECONDS unless set. */
 void scribe_set_job_limit(struct scribe *s, uint64_t limit_ns);
+/* How much CPU time; PROFD_SCRIBE_JOB_CPU_SECONDS unless set. */
+void scribe_set_cpu_limit(struct scribe *s, unsigned seconds);
+
+/* Debug files may be installed, and split units built, after their module was first in a
+ * profile. A module that lacks one is looked for again with the first profile that it is in
+ * after so long; PROFD_DEBUG_RECHECK_SECONDS unless set. Once found, a file is not looked
+ * for again until another scribe is started. */
+void scribe_set_debug_recheck(struct scribe *s, uint64_t recheck_ns);
 
 /* The other end: the scribe process itself. Returns an exit status. */
 int scribe_main(int socket);

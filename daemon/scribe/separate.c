@@ -8,11 +8,15 @@
  * that offers a false debug file there could have offered a false program just as
  * well, so that whom a profile trusts does not change.
  *
+ * A file of split units is known by their ids, which the scribe compares.
+ *
  * Nothing is kept: a debug file is wanted once in a scribe's life.
  */
 #include "daemon/scribe/separate.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -56,7 +60,8 @@ static int try_candidate(struct search *s, int *ret_fd)
 static bool try_place(struct search *s, enum keeper_debug_place place, const char *name,
 		      int *ret_fd)
 {
-	bool once = place == KEEPER_DEBUG_BESIDE || place == KEEPER_DEBUG_BESIDE_HIDDEN;
+	bool once = place == KEEPER_DEBUG_BESIDE || place == KEEPER_DEBUG_BESIDE_HIDDEN ||
+		    place == KEEPER_DEBUG_SPLIT;
 	int r = 0;
 
 	s->wanted.place = place;
@@ -129,34 +134,87 @@ static int find_debug(struct search *s, const struct module *module, const struc
 	return fd;
 }
 
-void separate_find(struct keeper *keeper, const struct module *module,
-		   struct separate_counts *counts, struct separate *ret_separate)
+static struct search *begin_search(struct keeper *keeper, const struct module *module,
+				   struct separate_counts *counts)
 {
-	struct separate found = {.debug_fd = -1, .alt_fd = -1};
-	_cleanup_free_ struct elf_links *own = malloc(sizeof(*own));
-	_cleanup_free_ struct search *s = calloc(1, sizeof(*s));
-	uint64_t refused = counts->refused;
+	struct search *s = calloc(1, sizeof(*s));
 
-	*ret_separate = found;
-	if (!own || !s || !keeper || module->fd < 0 || fstat(module->fd, &s->self) < 0 ||
-	    elf_read_links(module->fd, own) < 0)
-		return;
+	if (!s || !keeper || module->fd < 0 || fstat(module->fd, &s->self) < 0) {
+		free(s);
+		return NULL;
+	}
 	s->keeper = keeper;
 	s->counts = counts;
 	s->wanted.pid = module->attempt_pid;
 	s->wanted.owner = s->self.st_uid;
 	s->wanted.path = module->path;
+	return s;
+}
+
+void separate_find(struct keeper *keeper, const struct module *module,
+		   struct separate_counts *counts, struct separate *ret_separate)
+{
+	struct separate found = {.debug_fd = -1, .alt_fd = -1};
+	_cleanup_free_ struct elf_links *own = malloc(sizeof(*own));
+	_cleanup_free_ struct search *s = begin_search(keeper, module, counts);
+	uint64_t refused = counts->refused;
+
+	*ret_separate = found;
+	if (!own || !s || elf_read_links(module->fd, own) < 0)
+		return;
 	if (!own->has_dwarf)
 		found.debug_fd = find_debug(s, module, own, &found.check_crc);
+	found.incomplete = !own->has_dwarf && found.debug_fd < 0;
 	found.crc = own->link_crc;
 	if (found.debug_fd >= 0)
 		*own = s->links;
 	if (own->has_alt)
 		found.alt_fd = find_alt(s, own);
+	found.incomplete |= own->has_alt && found.alt_fd < 0;
 	/* Several candidates of one module, or one by several ways, are one. */
 	counts->refused = min(counts->refused, refused + 1);
 	counts->found += (found.debug_fd >= 0) + (found.alt_fd >= 0);
 	*ret_separate = found;
+}
+
+/* Where it was compiled, or moved to as it was; or all in one place. */
+static bool find_dwo(struct search *s, const char *path, int *ret_fd)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	return try_both(s, KEEPER_DEBUG_SPLIT_BELOW, path, ret_fd) ||
+	       try_ours(s, KEEPER_DEBUG_IN, name, ret_fd) ||
+	       try_ours(s, KEEPER_DEBUG_SPLIT, path, ret_fd) ||
+	       try_ours(s, KEEPER_DEBUG_BESIDE, name, ret_fd);
+}
+
+static bool find_package(struct search *s, const char *path, int *ret_fd)
+{
+	const char *slash = strrchr(path, '/');
+	char name[PROFD_MAX_DEBUG_NAME + 1];
+	int n = snprintf(name, sizeof(name), "%s.dwp", slash ? slash + 1 : path);
+
+	if (n < 0 || (size_t)n >= sizeof(name))
+		return false;
+	return try_ours(s, KEEPER_DEBUG_BESIDE, name, ret_fd) ||
+	       try_both(s, KEEPER_DEBUG_BELOW, name, ret_fd) ||
+	       try_ours(s, KEEPER_DEBUG_IN, name, ret_fd);
+}
+
+int separate_find_split(struct keeper *keeper, const struct module *module, const char *name,
+			struct separate_counts *counts)
+{
+	_cleanup_free_ struct search *s = begin_search(keeper, module, counts);
+	uint64_t refused = counts->refused;
+	bool found;
+	int fd = -1;
+
+	if (!s)
+		return -ENOENT;
+	found = name[0] != '\0' ? find_dwo(s, name, &fd) : find_package(s, module->path, &fd);
+	counts->refused = min(counts->refused, refused + 1);
+	counts->found += found;
+	return found ? fd : -ENOENT;
 }
 
 void separate_done(struct separate *separate)

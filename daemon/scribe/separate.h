@@ -14,6 +14,7 @@ struct separate {
 	int alt_fd;   /* of the debug file, or else of the module; -1: none */
 	bool check_crc;
 	uint32_t crc;
+	bool incomplete; /* there could be one that was not found */
 };
 
 struct separate_counts {
@@ -24,4 +25,9 @@ struct separate_counts {
 /* Whatever is missing or wrong, the module can do without. */
 void separate_find(struct keeper *keeper, const struct module *module,
 		   struct separate_counts *counts, struct separate *ret_separate);
+
+/* A file of split units of @module: a .dwo file by the path that the module has for it, or
+ * the module's package where @name is "". A descriptor or -ENOENT. */
+int separate_find_split(struct keeper *keeper, const struct module *module, const char *name,
+			struct separate_counts *counts);
 void separate_done(struct separate *separate);

@@ -28,6 +28,7 @@
 
 struct source {
 	UT_hash_handle hh;
+	struct source_table *table;
 	uint32_t id;
 	enum source_kind kind;
 	int fd;
@@ -46,6 +47,8 @@ struct source_table {
 	uint64_t mapped_bytes;
 	long faults; /* when pages were last given back */
 	unsigned refused;
+	int (*open)(uint32_t id, const char *name, void *userdata); /* NULL: nobody */
+	void *userdata;
 };
 
 int source_table_new(struct source_table **ret_table)
@@ -56,6 +59,14 @@ int source_table_new(struct source_table **ret_table)
 		return -ENOMEM;
 	*ret_table = table;
 	return 0;
+}
+
+void source_table_set_opener(struct source_table *table,
+			     int (*open)(uint32_t id, const char *name, void *userdata),
+			     void *userdata)
+{
+	table->open = open;
+	table->userdata = userdata;
 }
 
 static void source_close(struct source_table *table, struct source *source)
@@ -127,6 +138,7 @@ int source_add(struct source_table *table, uint32_t id, enum source_kind kind, i
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return -ENOMEM;
+	source->table = table;
 	source->id = id;
 	source->kind = kind;
 	source->debug = (struct image_debug)IMAGE_DEBUG_NONE;
@@ -175,6 +187,14 @@ void source_table_trim(struct source_table *table)
 		close_all(table);
 }
 
+static int open_split(const char *name, void *userdata)
+{
+	const struct source *source = userdata;
+	const struct source_table *table = source->table;
+
+	return table->open ? table->open(source->id, name, table->userdata) : -ENOENT;
+}
+
 static void source_open(struct source_table *table, struct source *source)
 {
 	source_table_trim(table);
@@ -186,6 +206,8 @@ static void source_open(struct source_table *table, struct source *source)
 		source->error = image_open(source->fd, &source->image);
 		if (source->image) {
 			image_set_debug(source->image, &source->debug);
+			image_set_opener(source->image,
+					 &(struct splits_opener){open_split, source});
 			table->mapped_bytes += source->bytes;
 		}
 		break;

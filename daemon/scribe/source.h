@@ -23,6 +23,11 @@ struct source_table;
 int source_table_new(struct source_table **ret_table);
 void source_table_free(struct source_table *table);
 
+/* Who opens files of split units of the module @id (splits.h). Without it, nobody. */
+void source_table_set_opener(struct source_table *table,
+			     int (*open)(uint32_t id, const char *name, void *userdata),
+			     void *userdata);
+
 /* Takes @fd over, also on failure. An id that is there already is replaced.
  * Returns 0, -ENOSPC or -ENOMEM. */
 int source_add(struct source_table *table, uint32_t id, enum source_kind kind, int fd);

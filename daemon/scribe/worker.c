@@ -11,8 +11,6 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <malloc.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +23,7 @@
 #include "profd/base.h"
 #include "profd/limits.h"
 #include "daemon/scribe/ages.h"
+#include "daemon/scribe/asker.h"
 #include "daemon/scribe/file_key.h"
 #include "daemon/scribe/sandbox.h"
 #include "daemon/scribe/symbolize.h"
@@ -42,36 +41,24 @@ struct worker_file { /* which file a module is */
 };
 
 struct worker {
-	int socket;
-	uint32_t job; /* the one under way */
+	struct asker engine;
 	struct source_table *sources;
 	struct cache *cache;
 	struct worker_file *files;
 };
 
-/* Waits while the engine is busy. */
-static int worker_send(struct worker *w, const Profd__Scribe__FromScribe *message)
-{
-	struct pollfd pollfd = {.fd = w->socket, .events = POLLOUT};
-	int r;
-
-	while ((r = control_send(w->socket, &message->base, NULL, 0)) == -EAGAIN)
-		if (poll(&pollfd, 1, -1) < 0 && errno != EINTR)
-			return -errno;
-	return r;
-}
-
 static void worker_reading(uint32_t module, void *userdata)
 {
 	struct worker *w = userdata;
-	Profd__Scribe__Reading reading = PROFD__SCRIBE__READING__INIT;
-	Profd__Scribe__FromScribe message = PROFD__SCRIBE__FROM_SCRIBE__INIT;
 
-	reading.job = w->job;
-	reading.module = module;
-	message.kind_case = PROFD__SCRIBE__FROM_SCRIBE__KIND_READING;
-	message.reading = &reading;
-	worker_send(w, &message);
+	asker_reading(&w->engine, module);
+}
+
+static int worker_open_split(uint32_t module, const char *name, void *userdata)
+{
+	struct worker *w = userdata;
+
+	return asker_open_split(&w->engine, module, name);
 }
 
 /* ---- which file a module is */
@@ -126,7 +113,9 @@ static void remember_file(struct worker *w, const Profd__Scribe__Module *module,
 	for (size_t i = 1; i < packet->n_fds; i++)
 		file_key_add_part(&key, packet->fds[i]);
 	if (module->only_debug)
-		file_key_add_only_debug(&key, module->vaddr_minus_offset);
+		file_key_add_number(&key, module->vaddr_minus_offset);
+	if (module->attempt > 0)
+		file_key_add_number(&key, module->attempt);
 	file = key.n > 0 ? calloc(1, sizeof(*file)) : NULL;
 	if (!file)
 		return;
@@ -257,9 +246,9 @@ static int worker_job(struct worker *w, const Profd__Scribe__Job *job,
 
 	if (!name)
 		return -ENOMEM;
-	w->job = finished.job = job->id;
+	w->engine.job = finished.job = job->id;
 	finished.name = name;
-	limit_cpu(PROFD_SCRIBE_JOB_CPU_SECONDS);
+	limit_cpu(job->cpu_seconds);
 	/* The engine ends a scribe that hangs. Should there be no engine any more,
 	 * this does. */
 	alarm(2 * PROFD_SCRIBE_JOB_SECONDS);
@@ -271,10 +260,11 @@ static int worker_job(struct worker *w, const Profd__Scribe__Job *job,
 	finished.files_refused = source_take_refused(w->sources);
 	message.kind_case = PROFD__SCRIBE__FROM_SCRIBE__KIND_FINISHED;
 	message.finished = &finished;
-	r = worker_send(w, &message);
+	r = asker_send(&w->engine, &message);
 	/* The answer is on its way; what it took is given back before the next. */
 	source_table_trim(w->sources);
-	malloc_trim(0);
+	if (mallinfo2().fordblks > WORKER_KEEP_BYTES)
+		malloc_trim(WORKER_KEEP_BYTES);
 	return r;
 }
 
@@ -338,6 +328,7 @@ static int worker_handle(struct worker *w, struct control_packet *packet)
 	case PROFD__SCRIBE__TO_SCRIBE__KIND_JOB:
 		r = worker_job(w, message->job, packet);
 		break;
+	case PROFD__SCRIBE__TO_SCRIBE__KIND_SPLIT: /* nobody asked */
 	case PROFD__SCRIBE__TO_SCRIBE__KIND__NOT_SET:
 	case _PROFD__SCRIBE__TO_SCRIBE__KIND__CASE_IS_INT_SIZE:
 		r = -EBADMSG;
@@ -354,7 +345,7 @@ static int worker_loop(struct worker *w)
 	do {
 		_cleanup_(control_packet_done) struct control_packet packet = {};
 
-		r = control_recv(w->socket, 0, &packet);
+		r = control_recv(w->engine.socket, 0, &packet);
 		if (r == 0)
 			r = worker_handle(w, &packet);
 	} while (r == 0);
@@ -363,7 +354,7 @@ static int worker_loop(struct worker *w)
 
 int scribe_main(int socket)
 {
-	struct worker w = {.socket = socket};
+	struct worker w = {.engine = {.socket = socket}};
 	int r;
 
 	/* What a job used the next one uses: of small profiles a tenth of the time
@@ -375,8 +366,10 @@ int scribe_main(int socket)
 		r = source_table_new(&w.sources);
 	if (r == 0)
 		r = cache_new(PROFD_SCRIBE_CACHE_BYTES, &w.cache);
-	if (r == 0)
+	if (r == 0) {
+		source_table_set_opener(w.sources, worker_open_split, &w);
 		r = worker_loop(&w);
+	}
 	source_table_free(w.sources);
 	forget_files(&w);
 	cache_free(w.cache);

@@ -56,6 +56,8 @@
 #define PROFD_MAX_DEBUG_DIRS 16
 #define PROFD_MAX_DEBUG_NAME 255 /* bytes of a debuglink's file name */
 #define PROFD_MAX_DEBUG_SECTIONS 4096 /* section headers looked at for links */
+#define PROFD_MAX_SPLIT_FILES 8192 /* .dwo files that one program, or one job, may ask for */
+#define PROFD_DEBUG_RECHECK_SECONDS 60 /* until one that was not there is looked for again */
 #define PROFD_MAX_CRC_BYTES (1ULL << 30) /* of a debug file that is known by checksum only */
 #define PROFD_MAX_UNPACKED_BYTES (512ULL << 20) /* what compressed sections may say they hold */
 #define PROFD_MAX_DEBUGDATA_BYTES (64ULL << 20) /* .gnu_debugdata, decompressed */

@@ -14,6 +14,12 @@ if [ -e "/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug" ]; then
 else
 	echo "  *** no debug file for $libc (package libc6-dbg): not compared ***"
 fi
+mkdir "$T/split"
+for version in 4 5; do
+	(cd "$T/split" && g++ -std=c++20 -O2 -g -gdwarf-$version -gsplit-dwarf -c -o split-$version.o \
+		"$root/tests/fixtures/templates.cc" && g++ -o split-$version split-$version.o -pthread)
+	files+=("split units, DWARF $version=$T/split/split-$version")
+done
 for tool in addr2line eu-addr2line llvm-symbolizer; do
 	command -v $tool >/dev/null || echo "  *** no $tool here: not compared ***"
 done

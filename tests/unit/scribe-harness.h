@@ -258,7 +258,7 @@ static unsigned count_named(const struct pprof *p, uint64_t mapping, const char 
 	return n;
 }
 
-static void check_named(struct context *c, uint64_t mapping)
+__attribute__((unused)) static void check_named(struct context *c, uint64_t mapping)
 {
 	struct pprof *p = read_profile(c->dir_fd, c->name);
 	struct pprof_mapping m;

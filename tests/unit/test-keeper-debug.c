@@ -7,12 +7,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "daemon/keeper/keeper.h"
 #include "profd/base.h"
+#include "profd/limits.h"
 
 #define STRANGER 65534
 
@@ -159,6 +162,43 @@ static void test_names_are_plain(void **state)
 	assert_int_equal(ask(KEEPER_DEBUG_DWZ, "a/b/c"), -EINVAL);
 }
 
+/* A split unit's file has a path: where it is, or below a directory of ours. */
+static void test_split_units(void **state)
+{
+	static const char *const names[] = {
+		"", "unit.dwo", "/etc/shadow", "/tmp/../x.dwo", "/tmp/x.dwo/..", "/.dwo/x.debug"};
+	char path[64], longest[PROFD_MAX_PATH + 8];
+
+	make_file(".dwz/unit.dwo", 0644);
+	snprintf(path, sizeof(path), "%s//./.dwz/unit.dwo", dir);
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT, path), 0);
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT_BELOW, path), -ENOENT);
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT_BELOW, "/.dwz/unit.dwo"), 0);
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT, "/.dwz/unit.dwo"), -ENOENT);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_int_equal(ask(KEEPER_DEBUG_SPLIT, names[i]), -EINVAL);
+		assert_int_equal(ask(KEEPER_DEBUG_SPLIT_BELOW, names[i]), -EINVAL);
+	}
+	memset(longest, '/', sizeof(longest));
+	strcpy(longest + sizeof(longest) - 6, "x.dwo");
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT, longest), -EINVAL);
+	assert_int_equal(unlink(below(".dwz/unit.dwo")), 0);
+
+	/* As beside the file: no links, and only its owner's, or root's for everyone. */
+	assert_int_equal(symlink("../program.debug", below(".dwz/unit.dwo")), 0);
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT, path), -ELOOP);
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT_BELOW, "/.dwz/unit.dwo"), -ELOOP);
+	assert_int_equal(unlink(below(".dwz/unit.dwo")), 0);
+	if (getuid() != 0)
+		return;
+	make_file(".dwz/unit.dwo", 0600);
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT, path), -EPERM);
+	assert_int_equal(chown(below(".dwz/unit.dwo"), STRANGER, STRANGER), 0);
+	assert_int_equal(chmod(below(".dwz/unit.dwo"), 0644), 0);
+	assert_int_equal(ask(KEEPER_DEBUG_SPLIT, path), -EPERM);
+	assert_int_equal(unlink(below(".dwz/unit.dwo")), 0);
+}
+
 static void test_links_are_not_followed(void **state)
 {
 	static const uint8_t through_link[] = {0xee, 0x01};
@@ -197,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_directories_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names_are_plain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_split_units, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links_are_not_followed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_only_regular_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_elses, setup, teardown),

@@ -4,6 +4,8 @@
  */
 #include "scribe-harness.h"
 
+#include "daemon/scribe/quarantine.h"
+
 static uint64_t quarantined(const struct context *c)
 {
 	struct scribe_stats stats;
@@ -146,6 +148,34 @@ static void test_module_that_hangs_the_scribe(void **state)
 	assert_int_equal(count_comments(c, "not symbolized"), 0);
 }
 
+/* By CPU time, however busy the machine is; long before the job's own limit. */
+static void test_module_that_takes_all_cpu_time(void **state)
+{
+	struct context *c = *state;
+	struct module *modules[2] = {c->shapes};
+	const struct quarantined *q;
+
+	modules[1] = add_module_by_id(c, "/opt/libendless.so", make_endless(), 0xee);
+	scribe_set_cpu_limit(c->scribe, 1);
+	run(c, modules, 2);
+	assert_int_equal(c->result.error, 0);
+	assert_int_equal(scribe_restarts(c->scribe), 1);
+	assert_int_equal(quarantined(c), 1);
+	/* What `status` shows. */
+	q = quarantine_get(scribe_quarantine(c->scribe), 0);
+	assert_non_null(q);
+	assert_string_equal(q->path, "/opt/libendless.so");
+	assert_string_equal(q->why, "used up the symbolizer's CPU time");
+	check_named(c, 1);
+	check_makeshift(c, 2, "libendless.so+0x");
+	assert_int_equal(count_comments(c, "not symbolized: /opt/libendless.so (build-id ee00"), 1);
+	assert_int_equal(count_files(c, true), 1);
+	/* Each job has its own time. */
+	run(c, modules, 1);
+	assert_int_equal(c->result.error, 0);
+	assert_int_equal(scribe_restarts(c->scribe), 1);
+}
+
 static void test_stopped_scribe(void **state)
 {
 	struct context *c = *state;
@@ -244,6 +274,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_modules_that_are_no_modules, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_module_that_hangs_the_scribe, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_module_that_takes_all_cpu_time, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_stopped_scribe, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_scribe_killed_while_idle, set_up, tear_down),

@@ -384,7 +384,7 @@ static void test_file_keys_with_debug_files(void **state)
 	file_key_add_part(&b, other);
 	assert_false(same_key(&a, &b));
 	b = bare;
-	file_key_add_only_debug(&b, 0);
+	file_key_add_number(&b, 0);
 	assert_true(b.n > 0 && !same_key(&b, &bare));
 
 	/* dwz's file as well; of more nothing is known. */
@@ -395,7 +395,7 @@ static void test_file_keys_with_debug_files(void **state)
 	assert_int_equal(b.n, 0);
 
 	file_key_add_part(&none, debug);
-	file_key_add_only_debug(&none, 0);
+	file_key_add_number(&none, 0);
 	assert_int_equal(none.n, 0);
 }
 
