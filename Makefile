@@ -21,7 +21,7 @@ proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ag
 	pprof_read pprof_top publish string_table
 preload_c := aside cpu_hooks environment fork intern interpose modules operators sampler \
 	service table trim walk walk-x86_64 weight session early live objects cpu
-profctl_c := args command connect deliver disable dropin enable enabled executable expand list \
+profctl_c := args command connect deliver disable dropin enable enabled executable expand fetch list \
 	main named_unit obstacles output private run run_options save series signals snapshot \
 	status symbolize systemctl table top units
 daemon_c := config config_files engine engine_clients engine_cpu engine_look engine_memory \
@@ -56,23 +56,25 @@ preload_src := $(preload_c:%=client/preload/%.c) proto/cfi.c proto/cfi_code.c pr
 	proto/attach.c
 profctl_src := $(profctl_c:%=client/profctl/%.c)
 daemon_src := $(daemon_c:%=daemon/%.c)
+fetch_src := client/fetch/main.c
 
 libs_proto := -lprotobuf-c -lz
 libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -llzma -liberty -lseccomp -linih -lm
 libs_profctl := $(libs_proto) -ljansson
+libs_fetch := -lcurl
 
 gen_c := $(proto_gen:%=$(BUILD)/gen/proto/%.pb-c.c)
 gen_h := $(gen_c:.c=.h)
 gen_o := $(gen_c:.c=.o)
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 pic = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
-programs := $(BUILD)/profd $(BUILD)/profctl $(BUILD)/libprofd.so
+programs := $(BUILD)/profd $(BUILD)/profctl $(BUILD)/libprofd.so $(BUILD)/profd-fetch
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
 fixtures := $(patsubst tests/fixtures/%.c,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.c)) \
 	$(patsubst tests/fixtures/%.cc,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.cc))
 
 fuzzers := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
-c_files := $(proto_src) $(preload_src) $(profctl_src) $(daemon_src) $(wildcard tests/unit/*.c) \
+c_files := $(proto_src) $(preload_src) $(profctl_src) $(daemon_src) $(fetch_src) $(wildcard tests/unit/*.c) \
 	$(wildcard tests/fuzz/*.c tests/fixtures/*.c tests/bench/*.c)
 
 .PHONY: all help deps demo check check-now unit fixtures bench bench-now asan tsan sanitized replay \
@@ -135,6 +137,10 @@ $(BUILD)/profd: $(call obj,daemon/main.c) $(BUILD)/libdaemon.a $(BUILD)/libproto
 $(BUILD)/profctl: $(call obj,$(profctl_src)) $(BUILD)/libproto.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs_profctl)
+
+$(BUILD)/profd-fetch: $(call obj,$(fetch_src))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs_fetch)
 
 # Each mapping and each page costs every program's start, and its end: code and constants
 # are one mapping, and there is no read-only copy of the addresses of functions, as those
@@ -296,6 +302,7 @@ install: all
 	install -D -m 755 $(BUILD)/profd $(DESTDIR)$(PREFIX)/sbin/profd
 	install -D -m 755 $(BUILD)/profctl $(DESTDIR)$(PREFIX)/bin/profctl
 	install -D -m 644 $(BUILD)/libprofd.so $(lib)/profd/libprofd.so
+	install -D -m 755 $(BUILD)/profd-fetch $(lib)/profd/profd-fetch
 	install -D -m 644 systemd/profd.sysusers $(lib)/sysusers.d/profd.conf
 	install -D -m 644 systemd/profd.tmpfiles $(lib)/tmpfiles.d/profd.conf
 	install -D -m 644 -t $(share)/doc/profd README.md LICENSE

@@ -299,7 +299,7 @@ static int run(struct config *c, const struct start *start)
 }
 
 /* For `profctl symbolize`: a filter, which says on standard error what became of the
- * locations, or what went wrong. */
+ * locations, and then which build-ids' debug files it lacked, or what went wrong. */
 static int symbolize(char **dirs, int n_dirs)
 {
 	struct symbolize_file_counts counts;
@@ -310,6 +310,8 @@ static int symbolize(char **dirs, int n_dirs)
 	else
 		fprintf(stderr, "%u %u %u %u\n", counts.locations, counts.named, counts.mappings,
 			counts.found);
+	for (size_t i = 0; r == 0 && i < counts.n_lacking; i++)
+		fprintf(stderr, "%s\n", counts.lacking[i]);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -21,6 +21,7 @@
 #include "daemon/proc/elf_links.h"
 #include "daemon/proc/module.h"
 #include "daemon/scribe/scribe.h"
+#include "daemon/scribe/separate.h"
 #include "profd/base.h"
 #include "profd/limits.h"
 
@@ -68,44 +69,20 @@ static size_t parse_build_id(const char *hex, uint8_t *ret)
 	return n / 2;
 }
 
-static bool adopt(struct session *s, struct module *module, int fd)
+typedef bool (*adopt_t)(struct session *s, struct module *module,
+			const struct pprof_mapping *mapping, int fd);
+
+static bool adopt_program(struct session *s, struct module *module,
+			  const struct pprof_mapping *mapping, int fd)
 {
 	struct module *found;
 
 	return fd >= 0 && module_adopt_fd(s->modules, module, fd, &found) == 0;
 }
 
-/* Does not look at a file twice that is not there. */
-static bool find_in_dirs(struct session *s, struct module *module, struct keeper_debug *wanted,
-			 enum keeper_debug_place place, const char *name)
-{
-	int fd = 0;
-
-	wanted->place = place;
-	wanted->name = name;
-	for (wanted->dir = 0; fd != -ERANGE; wanted->dir++) {
-		fd = keeper_open_debug(s->keeper, wanted);
-		if (adopt(s, module, fd))
-			return true;
-	}
-	return false;
-}
-
-static bool find_program(struct session *s, struct module *module, struct keeper_debug *wanted)
-{
-	const char *slash = strrchr(module->path, '/');
-
-	if (find_in_dirs(s, module, wanted, KEEPER_DEBUG_PROGRAM_BY_ID, NULL))
-		return true;
-	if (!slash)
-		return false;
-	return find_in_dirs(s, module, wanted, KEEPER_DEBUG_BELOW, slash + 1) ||
-	       find_in_dirs(s, module, wanted, KEEPER_DEBUG_IN, slash + 1) ||
-	       adopt(s, module, keeper_open_mapped(s->keeper, getpid(), 0, 0, module->path));
-}
-
 /* Takes the debug file for the module's own. */
-static bool adopt_debug(struct module *module, const struct pprof_mapping *mapping, int fd)
+static bool adopt_debug(struct session *s, struct module *module,
+			const struct pprof_mapping *mapping, int fd)
 {
 	_cleanup_close_ int owned = fd;
 	_cleanup_free_ struct elf_links *links = malloc(sizeof(*links));
@@ -122,29 +99,78 @@ static bool adopt_debug(struct module *module, const struct pprof_mapping *mappi
 	return true;
 }
 
+/* One place, in each of the directories. */
+static bool find_in_dirs(struct session *s, struct module *module,
+			 const struct pprof_mapping *mapping, struct keeper_debug *wanted,
+			 enum keeper_debug_place place, const char *name, adopt_t adopt)
+{
+	int fd = 0;
+
+	wanted->place = place;
+	wanted->name = name;
+	for (wanted->dir = 0; fd != -ERANGE; wanted->dir++) {
+		fd = keeper_open_debug(s->keeper, wanted);
+		if (adopt(s, module, mapping, fd))
+			return true;
+	}
+	return false;
+}
+
+static bool find_program(struct session *s, struct module *module,
+			 const struct pprof_mapping *mapping, struct keeper_debug *wanted)
+{
+	const char *slash = strrchr(module->path, '/');
+
+	if (find_in_dirs(s, module, mapping, wanted, KEEPER_DEBUG_PROGRAM_BY_ID, NULL,
+			 adopt_program))
+		return true;
+	if (!slash)
+		return false;
+	return find_in_dirs(s, module, mapping, wanted, KEEPER_DEBUG_BELOW, slash + 1,
+			    adopt_program) ||
+	       find_in_dirs(s, module, mapping, wanted, KEEPER_DEBUG_IN, slash + 1,
+			    adopt_program) ||
+	       adopt_program(s, module, mapping,
+			     keeper_open_mapped(s->keeper, getpid(), 0, 0, module->path));
+}
+
 static bool find_debug(struct session *s, struct module *module,
 		       const struct pprof_mapping *mapping, struct keeper_debug *wanted)
 {
 	const char *slash = strrchr(module->path, '/');
 	char name[NAME_MAX + 1];
-	int fd = 0;
 
-	wanted->place = KEEPER_DEBUG_BY_ID;
-	for (wanted->dir = 0; fd != -ERANGE; wanted->dir++) {
-		fd = keeper_open_debug(s->keeper, wanted);
-		if (adopt_debug(module, mapping, fd))
-			return true;
-	}
 	snprintf(name, sizeof(name), "%s.debug", slash ? slash + 1 : module->path);
-	wanted->place = KEEPER_DEBUG_IN;
-	wanted->name = name;
-	fd = 0;
-	for (wanted->dir = 0; fd != -ERANGE; wanted->dir++) {
-		fd = keeper_open_debug(s->keeper, wanted);
-		if (adopt_debug(module, mapping, fd))
-			return true;
+	return find_in_dirs(s, module, mapping, wanted, KEEPER_DEBUG_BY_ID, NULL, adopt_debug) ||
+	       find_in_dirs(s, module, mapping, wanted, KEEPER_DEBUG_IN, name, adopt_debug);
+}
+
+static void add_lacking(struct symbolize_file_counts *counts, const uint8_t *id, size_t bytes)
+{
+	char hex[2 * MODULE_BUILD_ID_MAX + 1] = "";
+
+	if (bytes == 0 || counts->n_lacking == SYMBOLIZE_FILE_MAX_LACKING)
+		return;
+	for (size_t i = 0; i < bytes; i++)
+		sprintf(hex + 2 * i, "%02x", id[i]);
+	for (size_t i = 0; i < counts->n_lacking; i++)
+		if (strcmp(counts->lacking[i], hex) == 0)
+			return;
+	strcpy(counts->lacking[counts->n_lacking++], hex);
+}
+
+/* A program may be here without its debug file, and that without dwz's. */
+static void look_what_lacks(struct session *s, const struct module *module)
+{
+	_cleanup_(separate_done) struct separate separate = {.debug_fd = -1, .alt_fd = -1};
+	struct separate_counts counts = {};
+
+	if (module->fd < 0) {
+		add_lacking(&s->counts, module->build_id, module->build_id_bytes);
+		return;
 	}
-	return false;
+	separate_find(s->keeper, module, &counts, &separate);
+	add_lacking(&s->counts, separate.missing, separate.missing_bytes);
 }
 
 /* Returns 0, or -ENOMEM. Without a file the mapping stays as it is. */
@@ -170,8 +196,10 @@ static int find_module(struct session *s, uint64_t mapping, uint32_t *ret_module
 	wanted.build_id_bytes = module->build_id_bytes;
 	wanted.path = module->path;
 	wanted.owner = geteuid();
-	if (module->fd < 0 && !find_program(s, module, &wanted) &&
-	    !find_debug(s, module, &m, &wanted))
+	if (module->fd < 0 && !find_program(s, module, &m, &wanted))
+		find_debug(s, module, &m, &wanted);
+	look_what_lacks(s, module);
+	if (module->fd < 0)
 		return 0;
 	s->counts.found++;
 	*ret_module = module->id;

@@ -7,9 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/proc/module.h"
+
+#define SYMBOLIZE_FILE_MAX_LACKING 512
+
 struct symbolize_file_counts {
 	uint32_t locations, named;
 	uint32_t mappings, found; /* of files, and those whose file, or debug file, is here */
+	/* Build-ids of debug files that are not here and would tell more, in hex. */
+	char lacking[SYMBOLIZE_FILE_MAX_LACKING][2 * MODULE_BUILD_ID_MAX + 1];
+	size_t n_lacking;
 };
 
 /*

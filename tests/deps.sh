@@ -35,6 +35,7 @@ parts()
 		header ini.h libinih-dev
 		header jansson.h libjansson-dev
 		header uthash.h uthash-dev
+		header curl/curl.h libcurl4-openssl-dev
 		END
 		;;
 	deb)
@@ -74,6 +75,8 @@ parts()
 		program valgrind valgrind
 		program eu-addr2line elfutils
 		program dwz dwz
+		program dwp binutils
+		program debuginfod debuginfod
 		program llvm-symbolizer llvm
 		program xz xz-utils
 		file /usr/lib/debug/.build-id libc6-dbg

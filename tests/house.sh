@@ -83,7 +83,7 @@ check_homes()
 	lives 'ini\.h' 'daemon/config\.c'
 	lives 'jansson\.h' 'client/(profctl|http|push)/'
 	lives 'microhttpd' 'client/http/'
-	lives 'curl/' 'client/push/'
+	lives 'curl/' 'client/(push|fetch)/'
 	lives 'ut(hash|list|array|string)\.h' '(daemon|proto|client/(profctl|http|push))/'
 	# What the client is made of has to do with libc's headers alone.
 	local hits

@@ -134,6 +134,13 @@ static int find_debug(struct search *s, const struct module *module, const struc
 	return fd;
 }
 
+static void lacks(struct separate *separate, const uint8_t *id, size_t bytes)
+{
+	separate->incomplete = true;
+	memcpy(separate->missing, id, bytes);
+	separate->missing_bytes = bytes;
+}
+
 static struct search *begin_search(struct keeper *keeper, const struct module *module,
 				   struct separate_counts *counts)
 {
@@ -164,13 +171,15 @@ void separate_find(struct keeper *keeper, const struct module *module,
 		return;
 	if (!own->has_dwarf)
 		found.debug_fd = find_debug(s, module, own, &found.check_crc);
-	found.incomplete = !own->has_dwarf && found.debug_fd < 0;
+	if (!own->has_dwarf && found.debug_fd < 0)
+		lacks(&found, module->build_id, module->build_id_bytes);
 	found.crc = own->link_crc;
 	if (found.debug_fd >= 0)
 		*own = s->links;
 	if (own->has_alt)
 		found.alt_fd = find_alt(s, own);
-	found.incomplete |= own->has_alt && found.alt_fd < 0;
+	if (own->has_alt && found.alt_fd < 0)
+		lacks(&found, own->alt_build_id, own->alt_build_id_bytes);
 	/* Several candidates of one module, or one by several ways, are one. */
 	counts->refused = min(counts->refused, refused + 1);
 	counts->found += (found.debug_fd >= 0) + (found.alt_fd >= 0);

@@ -15,6 +15,8 @@ struct separate {
 	bool check_crc;
 	uint32_t crc;
 	bool incomplete; /* there could be one that was not found */
+	uint8_t missing[MODULE_BUILD_ID_MAX];
+	size_t missing_bytes; /* by which build-id, as far as that is known */
 };
 
 struct separate_counts {

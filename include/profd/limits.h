@@ -62,6 +62,12 @@
 #define PROFD_MAX_UNPACKED_BYTES (512ULL << 20) /* what compressed sections may say they hold */
 #define PROFD_MAX_DEBUGDATA_BYTES (64ULL << 20) /* .gnu_debugdata, decompressed */
 
+/* profd-fetch, of debuginfod servers */
+#define PROFD_MAX_FETCH_BYTES (1ULL << 30)   /* of one file */
+#define PROFD_MAX_FETCHED_BYTES (4ULL << 30) /* for one profile */
+#define PROFD_FETCH_SECONDS 600              /* for one profile */
+#define PROFD_MAX_FETCH_SERVERS 8
+
 /* trim */
 #define PROFD_TRIM_DEADLINE_MS 1000
 #define PROFD_TRIM_BUDGET_BYTES (1ULL << 30) /* free heap beyond which a trim is not asked for */
