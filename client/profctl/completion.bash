@@ -63,7 +63,7 @@ _profctl()
 		[list]="--all"
 		[status]=""
 		[top]="--base --type --cum -n"
-		[symbolize]="--debug-dir --output -o"
+		[symbolize]="--debug-dir --debuginfod --output -o"
 		[enable]="--restart --force"
 		[disable]="--all --restart"
 		[enabled]=""
