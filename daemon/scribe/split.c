@@ -130,10 +130,12 @@ static int copy_info(struct split *split, struct bytes unit)
 {
 	if (unit.n > MAX_UNIT_BYTES)
 		return -EFBIG;
-	split->info = malloc(unit.n);
+	/* libdw does not look whether a string in an entry has its end in the section. */
+	split->info = malloc(unit.n + 1);
 	if (!split->info)
 		return -ENOMEM;
 	memcpy(split->info, unit.at, unit.n);
+	split->info[unit.n] = '\0';
 	split->parts[SPLIT_INFO] = (struct bytes){split->info, unit.n};
 	return 0;
 }
