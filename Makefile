@@ -30,7 +30,7 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	keeper/confine keeper/debug keeper/guard keeper/keeper keeper/machine keeper/open \
 	keeper/peek keeper/permit keeper/remote keeper/serve keeper/starter keeper/tracepoint \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping \
-	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening \
+	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening proc/owner \
 	proc/perf-map proc/pids proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
@@ -47,7 +47,8 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	store/name store/retain store/store \
 	control/access control/comments control/dump control/ended control/journal \
 	control/last control/list control/losses control/others control/passive control/peer \
-	control/report control/series control/server control/verbs
+	control/report control/series control/server control/sight control/users \
+	control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files

@@ -54,4 +54,6 @@ void engine_name_labels(struct engine *e, struct process *process, struct sample
 	labels->comm = process->comm;
 	labels->thread = process_thread_name(e->ctx.processes, labels->pid, labels->tid);
 	labels->unit = process_unit(e->ctx.processes, process);
+	labels->life = process->life;
+	labels->owner = process_owner(e->ctx.processes, process);
 }

@@ -108,7 +108,7 @@ static bool is_wanted(struct threads_job *job, pid_t pid)
 	if (!process || process->n_maps == 0)
 		return false;
 	if (!job->ask.any_uid &&
-	    (process_read_uid(e->ctx.keeper, pid, &uid) < 0 || uid != job->ask.uid))
+	    (process_read_owner(e->ctx.keeper, pid, &uid) < 0 || uid != job->ask.uid))
 		return false;
 	if (job->ask.comm && strcmp(process->comm, job->ask.comm) != 0)
 		return false;

@@ -7,28 +7,40 @@
 
 #include "profd/base.h"
 
-#define GROUP	   "profd"
-#define GROUPS_MAX 1024
+#define GROUP	     "profd"
+#define GROUPS_MAX   1024
+#define GROUP_FOR_NS (10 * NSEC_PER_SEC)
 
-static bool in_group(int socket, gid_t primary)
+static void find_group(struct access_group *group)
+{
+	uint64_t now = clock_mono_ns();
+	const struct group *g;
+
+	if (group->read_mono_ns && now - group->read_mono_ns < GROUP_FOR_NS)
+		return;
+	g = getgrnam(GROUP);
+	*group = (struct access_group){.read_mono_ns = now, .known = g, .gid = g ? g->gr_gid : 0};
+}
+
+static bool in_group(int socket, gid_t primary, struct access_group *group)
 {
 	gid_t groups[GROUPS_MAX];
 	socklen_t bytes = sizeof(groups);
-	const struct group *g = getgrnam(GROUP);
 
-	if (!g)
+	find_group(group);
+	if (!group->known)
 		return false;
-	if (g->gr_gid == primary)
+	if (group->gid == primary)
 		return true;
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &bytes) < 0)
 		return false;
 	for (size_t i = 0; i < bytes / sizeof(groups[0]); i++)
-		if (groups[i] == g->gr_gid)
+		if (groups[i] == group->gid)
 			return true;
 	return false;
 }
 
-int access_of_peer(int socket, bool own, struct access *ret_access)
+int access_of_peer(int socket, bool own, struct access_group *group, struct access *ret_access)
 {
 	struct ucred cred;
 	socklen_t bytes = sizeof(cred);
@@ -39,7 +51,7 @@ int access_of_peer(int socket, bool own, struct access *ret_access)
 		.pid = cred.pid,
 		.uid = cred.uid,
 		.all = cred.uid == 0 || (own && cred.uid == geteuid()) ||
-		       (!own && in_group(socket, cred.gid)),
+		       (!own && in_group(socket, cred.gid, group)),
 	};
 	return 0;
 }

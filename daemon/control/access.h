@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct access {
@@ -14,5 +15,14 @@ struct access {
 	bool all; /* sees every process */
 };
 
-/* @own: whoever runs profd may see all (a private daemon). Returns 0 or -errno. */
-int access_of_peer(int socket, bool own, struct access *ret_access);
+/* Group profd, looked up anew after a while. Zero at first. */
+struct access_group {
+	uint64_t read_mono_ns;
+	bool known;
+	gid_t gid;
+};
+
+/* @own: whoever runs profd may see all (a private daemon). What is asked is what the
+ * kernel noted when the peer connected, groups too; nothing is looked up by its pid,
+ * which may be another's by now. Returns 0 or -errno. */
+int access_of_peer(int socket, bool own, struct access_group *group, struct access *ret_access);

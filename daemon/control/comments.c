@@ -280,6 +280,12 @@ void comments_of_threads(struct comments *c, const struct threads_counts *counts
 		    PROFD_MAX_THREADS_SEEN);
 }
 
+void comments_of_sight(struct comments *c, const struct sight *sight)
+{
+	add(c, "of one user's processes only%s",
+	    sight->kernel ? "" : ", without kernel frames, as that user may not sample the kernel");
+}
+
 void comments_done(struct comments *c)
 {
 	for (size_t i = 0; i < c->n; i++)

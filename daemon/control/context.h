@@ -24,6 +24,8 @@
 
 struct control_counters {
 	uint64_t peers_refused;	       /* more than PROFD_MAX_PEERS at once */
+	uint64_t peers_refused_user;   /* beyond one user's share */
+	uint64_t peers_waited;	       /* requests put off, as the user's time was spent */
 	uint64_t messages_malformed;   /* peers dropped for what they sent */
 	uint64_t peers_slow;	       /* peers dropped because they did not read */
 	uint64_t attach_refused;       /* tables that were none, or of another version */

@@ -123,7 +123,8 @@ static bool read_memory(const struct dump *d, struct process_memory *ret)
 		*ret = d->trim.memory;
 		return true;
 	}
-	return !d->client->dead && process_read_memory(d->ctx->keeper, d->client->pid, ret) == 0;
+	return process_read_memory(d->ctx->keeper, d->client->pid, ret) == 0 &&
+	       heap_client_is_running(d->client); /* else it may be another's with the pid */
 }
 
 static int freeze_heap(struct dump *d, const struct heap_profile *p, struct frozen *ret)
@@ -301,6 +302,12 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 	};
 	int r;
 
+	if (filter->sight) {
+		how.only_lives = filter->sight->lives;
+		how.n_only_lives = filter->sight->n_lives;
+		how.no_kernel = !filter->sight->kernel;
+		how.main_module = filter->pid ? how.main_module : 0;
+	}
 	if (d->type == PROFILE_CPU) {
 		how.type = s ? types[sampler_measure(s)] : PROFILE_CPU;
 		how.event = s ? sampler_event_type(s) : NULL;
@@ -309,6 +316,8 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 	} else {
 		comments_of_offcpu(&comments, d->ctx, span, d->note);
 	}
+	if (filter->sight)
+		comments_of_sight(&comments, filter->sight);
 	how.comments = comments.lines;
 	how.n_comments = comments.n;
 	r = freeze_aggregate(d->ctx->modules, span->samples, &how, ret);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/control/context.h"
+#include "daemon/control/sight.h"
 #include "daemon/profile/freeze.h"
 
 struct dump_options {
@@ -17,6 +18,7 @@ struct dump_options {
 struct dump_filter { /* cpu, offcpu: whose samples; zero: all */
 	pid_t pid;
 	const char *comm, *unit;
+	const struct sight *sight; /* NULL: of a caller who may see all */
 };
 
 struct dump_result {

@@ -83,12 +83,13 @@ static void on_pid(pid_t pid, void *userdata)
 	struct others *o = userdata;
 	const struct heap_client *client = heap_clients_find(o->ctx->clients, pid);
 	struct process *process;
-	uid_t uid;
+	uid_t uid, owner;
 
 	if ((client && !client->dead) ||
 	    heap_refusals_find(heap_clients_refused(o->ctx->clients), o->ctx->keeper, pid) ||
 	    process_read_uid(o->ctx->keeper, pid, &uid) < 0 ||
-	    (!o->access->all && uid != o->access->uid))
+	    (!o->access->all &&
+	     (process_read_owner(o->ctx->keeper, pid, &owner) < 0 || owner != o->access->uid)))
 		return;
 	process = process_get(o->ctx->processes, pid);
 	if (process && process->n_maps > 0)

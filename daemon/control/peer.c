@@ -12,8 +12,15 @@
 struct peer_reply {
 	struct peer_reply *next;
 	Profd__Reply *reply;
+	size_t bytes;
 	int fd;
 };
+
+/* Those who may see all have the bound of PEER_MAX_QUEUE only. */
+static bool count_queued(struct peer *p, ptrdiff_t bytes)
+{
+	return p->access.all || users_queue(p->user, bytes);
+}
 
 static void reply_free(struct peer_reply *r)
 {
@@ -28,6 +35,7 @@ void peer_clear_queue(struct peer *p)
 		struct peer_reply *r = p->first;
 
 		p->first = r->next;
+		(void)count_queued(p, -(ptrdiff_t)r->bytes);
 		reply_free(r);
 	}
 	p->last = &p->first;
@@ -53,6 +61,7 @@ bool peer_flush(struct peer *p)
 		if (!p->first)
 			p->last = &p->first;
 		p->queued--;
+		(void)count_queued(p, -(ptrdiff_t)q->bytes);
 		reply_free(q);
 	}
 	return true;
@@ -83,7 +92,9 @@ static bool enqueue(struct peer *p, const Profd__Reply *reply, int fd)
 	q->reply = copy_reply(reply);
 	if (fd >= 0)
 		q->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (!q->reply || (fd >= 0 && q->fd < 0)) {
+	/* unpacked, a message takes some times its length */
+	q->bytes = sizeof(*q) + sizeof(*q->reply) + 3 * profd__reply__get_packed_size(reply);
+	if (!q->reply || (fd >= 0 && q->fd < 0) || !count_queued(p, (ptrdiff_t)q->bytes)) {
 		reply_free(q);
 		return false;
 	}

@@ -11,6 +11,7 @@
 #include "daemon/control/access.h"
 #include "daemon/control/context.h"
 #include "daemon/control/series.h"
+#include "daemon/control/users.h"
 #include "proto/control.h"
 #include "proto/control.pb-c.h"
 
@@ -25,6 +26,8 @@ struct peer {
 	struct control_context *ctx;
 	int fd;
 	struct access access;
+	struct user *user;
+	bool waits; /* for its user to have time again */
 	sd_event_source *source;
 	struct peer *prev, *next;
 	struct peer_reply *first, **last; /* queue */

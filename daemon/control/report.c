@@ -184,6 +184,10 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "programs_unexamined", allocators_unexamined(ctx->allocators),
 	      "programs too large to be searched for an allocator of their own");
 	count(s, "peers_refused", c->peers_refused, "connections beyond the limit");
+	count(s, "peers_refused_user", c->peers_refused_user,
+	      "connections beyond one user's share");
+	count(s, "peers_waited", c->peers_waited,
+	      "times that a user's requests had to wait for those of others");
 	count(s, "peers_slow", c->peers_slow, "peers dropped because they did not read");
 	count(s, "messages_malformed", c->messages_malformed, "peers dropped for what they sent");
 	count(s, "windows_restarted", c->windows_restarted,

@@ -8,7 +8,7 @@
 #include "profd/limits.h"
 #include "proto/control.pb-c.h"
 
-#define REPORT_COUNTERS_MAX 84
+#define REPORT_COUNTERS_MAX 112
 #define REPORT_ROLES	    4
 #define REPORT_LOST_MAX	    16
 

@@ -201,15 +201,26 @@ static void ticket_fail(struct series *s, struct ticket *t, const char *type, in
 	}
 }
 
+/* A program may have forbidden to be looked into since it attached. */
+static bool may_see(const struct series *s, const struct heap_client *c)
+{
+	return s->spec.any_uid || sight_check_process(s->ctx, s->spec.uid, c->pid) == 0;
+}
+
 static void step_heap(struct series *s)
 {
 	drop_ended(s);
 	add_targets(s);
 	for (struct target *t = s->targets; t; t = t->next) {
 		struct ticket *ticket = ticket_new(s, t->client);
-		int r = ticket ? dump_heap(s->ctx, t->client, &s->spec.options, on_dump_done,
-					   ticket)
-			       : -ENOMEM;
+		int r;
+
+		if (!may_see(s, t->client)) {
+			ticket_fail(s, ticket, "heap", -EACCES);
+			continue;
+		}
+		r = ticket ? dump_heap(s->ctx, t->client, &s->spec.options, on_dump_done, ticket)
+			   : -ENOMEM;
 
 		if (r < 0)
 			ticket_fail(s, ticket, "heap", r);
@@ -238,8 +249,18 @@ static void dump_span(struct series *s, const struct window_span *span, enum pro
 	struct dump_filter filter = {.pid = s->spec.pid};
 	struct dump_options options = s->spec.options;
 	struct ticket *ticket = ticket_new(s, NULL);
+	struct sight sight = {0};
 	int r = -ENOMEM;
 
+	if (!s->spec.any_uid) {
+		r = sight_init(s->ctx, s->spec.uid, s->spec.pid, span->samples, &sight);
+		if (r < 0) {
+			ticket_fail(s, ticket, profile_type_name(type), r);
+			return;
+		}
+		filter.sight = &sight;
+		r = -ENOMEM;
+	}
 	if (*s->spec.comm)
 		filter.comm = s->spec.comm;
 	if (*s->spec.unit)
@@ -248,6 +269,7 @@ static void dump_span(struct series *s, const struct window_span *span, enum pro
 		options.note = s->note;
 	if (ticket)
 		r = dump_cpu(s->ctx, span, &filter, type, &options, on_dump_done, ticket);
+	sight_done(&sight);
 	if (r < 0)
 		ticket_fail(s, ticket, profile_type_name(type), r);
 }

@@ -19,15 +19,21 @@
  */
 #define PAUSE_US 20000
 
+#define TURN_NS	  (5 * NSEC_PER_MSEC) /* of one peer, before others have theirs */
+#define RESUME_US 100000	      /* between looks at who may be read from again */
+
 struct server {
 	struct control_context *ctx;
 	char *path;
 	int fd;
 	ino_t inode; /* of the socket at @path */
 	sd_event_source *source;
-	sd_event_source *pause; /* its end */
+	sd_event_source *pause;	 /* its end */
+	sd_event_source *resume; /* of peers that wait; NULL: none does */
 	struct peer *peers;
 	size_t n_peers;
+	struct users *users;
+	struct access_group group;
 };
 
 static void peer_free(struct peer *p)
@@ -45,16 +51,83 @@ static void peer_free(struct peer *p)
 	sd_event_source_disable_unref(p->later);
 	sd_event_source_disable_unref(p->source);
 	peer_clear_queue(p);
+	users_leave(s->users, p->user);
 	profd_closep(&p->fd);
 	if (p->watching)
 		p->ctx->quit(p->ctx->engine);
 	free(p);
 }
 
-/* Reads and acts on what is there. False: the peer is to go. */
-static bool peer_read(struct peer *p)
+static uint64_t cpu_ns(void)
 {
-	while (!p->dropped) {
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* Not even its leaving is noticed meanwhile: what it has said is read first. */
+static void peer_listen(struct peer *p, bool listen)
+{
+	p->waits = !listen;
+	sd_event_source_set_enabled(p->source, listen ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *s = userdata;
+	uint64_t now_ns = clock_mono_ns();
+	bool any = false;
+
+	for (struct peer *p = s->peers; p; p = p->next) {
+		if (p->waits && users_may_work(p->user, now_ns))
+			peer_listen(p, true);
+		any = any || p->waits;
+	}
+	if (!any)
+		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	sd_event_source_set_time_relative(source, RESUME_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* Nothing more is read from the peer for a while. */
+static void peer_wait(struct peer *p)
+{
+	struct server *s = p->server;
+
+	p->ctx->counters.peers_waited++;
+	if (!s->resume && sd_event_add_time_relative(p->ctx->loop, &s->resume, CLOCK_MONOTONIC,
+						     RESUME_US, RESUME_US / 4, on_resume, s) < 0)
+		return;
+	if (sd_event_source_set_time_relative(s->resume, RESUME_US) >= 0 &&
+	    sd_event_source_set_enabled(s->resume, SD_EVENT_ONESHOT) >= 0)
+		peer_listen(p, false);
+}
+
+static bool peer_read(struct peer *p, uint64_t until_cpu_ns);
+
+/* Reads as much as it is the peer's turn to say. False: the peer is to go. */
+static bool peer_serve(struct peer *p)
+{
+	uint64_t began = cpu_ns();
+	bool keep;
+
+	if (p->access.all)
+		return peer_read(p, UINT64_MAX);
+	if (!users_may_work(p->user, clock_mono_ns())) {
+		peer_wait(p);
+		return true;
+	}
+	keep = peer_read(p, began + TURN_NS);
+	users_charge(p->user, cpu_ns() - began, clock_mono_ns());
+	return keep;
+}
+
+/* Reads and acts on what is there. False: the peer is to go. */
+static bool peer_read(struct peer *p, uint64_t until_cpu_ns)
+{
+	for (int i = 0; i < PROFD_MAX_MESSAGES_TURN && !p->dropped && cpu_ns() < until_cpu_ns;
+	     i++) {
 		struct control_packet packet;
 		Profd__Request *request;
 		int r = control_recv(p->fd, MSG_DONTWAIT, &packet);
@@ -76,7 +149,7 @@ static bool peer_read(struct peer *p)
 			profd__request__free_unpacked(request, NULL);
 		control_packet_done(&packet);
 	}
-	return false;
+	return !p->dropped;
 }
 
 static int on_peer(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -90,28 +163,54 @@ static int on_peer(sd_event_source *source, int fd, uint32_t events, void *userd
 			sd_event_source_set_io_events(source, EPOLLIN);
 	}
 	if (keep && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		keep = peer_read(p);
+		keep = peer_serve(p);
 	if (!keep || p->dropped)
 		peer_free(p);
 	return 0;
 }
 
+/* NULL: its user has too many already. */
+static struct user *admit(struct server *s, int fd, struct access *ret_access)
+{
+	struct ucred cred;
+	socklen_t bytes = sizeof(cred);
+	struct user *user = NULL;
+
+	/* first what costs least: a flood ends here */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) == 0)
+		user = users_enter(s->users, s->ctx->private ? 0 : cred.uid, clock_mono_ns());
+	if (!user)
+		return NULL;
+	if (access_of_peer(fd, s->ctx->private, &s->group, ret_access) < 0 ||
+	    (!ret_access->all && !users_take_place(s->users, user))) {
+		users_leave(s->users, user);
+		return NULL;
+	}
+	return user;
+}
+
 /* Takes over @fd. */
 static void peer_new(struct server *s, int fd)
 {
-	struct peer *p = calloc(1, sizeof(*p));
+	struct access access;
+	struct user *user = admit(s, fd, &access);
+	struct peer *p = user ? calloc(1, sizeof(*p)) : NULL;
 
+	s->ctx->counters.peers_refused_user += !user;
 	if (!p) {
+		if (user)
+			users_leave(s->users, user);
 		close(fd);
 		return;
 	}
 	p->server = s;
 	p->ctx = s->ctx;
 	p->fd = fd;
+	p->access = access;
+	p->user = user;
 	p->last = &p->first;
-	if (access_of_peer(fd, s->ctx->private, &p->access) < 0 ||
-	    sd_event_add_io(s->ctx->loop, &p->source, fd, EPOLLIN, on_peer, p) < 0) {
-		sd_event_source_disable_unref(p->source);
+	if (sd_event_add_io(s->ctx->loop, &p->source, fd, EPOLLIN, on_peer, p) < 0) {
+		users_leave(s->users, user);
 		close(fd);
 		free(p);
 		return;
@@ -122,13 +221,13 @@ static void peer_new(struct server *s, int fd)
 	s->peers = p;
 	s->n_peers++;
 	/* a client may have spoken and left already */
-	if (!peer_read(p))
+	if (!peer_serve(p))
 		peer_free(p);
 }
 
 static void accept_all(struct server *s)
 {
-	for (;;) {
+	for (int i = 0; i < PROFD_MAX_ACCEPTS; i++) {
 		int peer = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (peer < 0)
@@ -225,7 +324,7 @@ int server_new(struct control_context *ctx, const char *path, struct server **re
 	s->ctx = ctx;
 	s->fd = -1;
 	s->path = strdup(path);
-	if (!s->path)
+	if (!s->path || users_new(&s->users) < 0)
 		goto fail;
 	r = s->fd = listen_at(path);
 	if (r < 0)
@@ -253,6 +352,8 @@ void server_free(struct server *s)
 	}
 	sd_event_source_disable_unref(s->source);
 	sd_event_source_disable_unref(s->pause);
+	sd_event_source_disable_unref(s->resume);
+	users_free(s->users);
 	if (s->fd >= 0) {
 		close(s->fd);
 		if (inode_of(s->path) == s->inode) /* else another's, by now */

@@ -42,7 +42,11 @@ static void send_file(struct peer *p, const struct dump_result *result, uint32_t
 
 static void on_file(const struct dump_result *result, uint32_t index, void *userdata)
 {
-	send_file(userdata, result, index);
+	struct peer *p = userdata;
+
+	if (!p->access.all) /* what it took is not all ours to measure */
+		users_charge(p->user, PROFD_USER_FILE_MS * NSEC_PER_MSEC, clock_mono_ns());
+	send_file(p, result, index);
 }
 
 static void on_missing(const char *type, pid_t pid, const char *comm, const char *why,
@@ -118,7 +122,7 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 	const struct heap_refusal *refusal;
 	char why[256];
 	uid_t uid;
-	int r = process_read_uid(p->ctx->keeper, spec->pid, &uid);
+	int r = process_read_owner(p->ctx->keeper, spec->pid, &uid);
 
 	if (r < 0 && was_sampled(p, spec))
 		return true;
@@ -128,8 +132,8 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 	}
 	if (!p->access.all && uid != p->access.uid) {
 		peer_error(p, EACCES,
-			   "process %d: belongs to another user: ask as root or as a member of "
-			   "group profd",
+			   "process %d: belongs to another user, or may not be looked into: "
+			   "ask as root or as a member of group profd",
 			   (int)spec->pid);
 		return false;
 	}
@@ -165,14 +169,24 @@ static bool check_cpu(struct peer *p, const struct series_spec *spec)
 			   p->ctx->no_sampler ?: "nothing is watched");
 		return false;
 	}
-	if (!p->access.all && !spec->pid) {
+	/* the scheduler of all is not slowed down for one */
+	if (spec->offcpu && !p->access.all && !spec->pid) {
 		peer_error(p, EACCES,
-			   "%s: the whole machine is for root and group profd: name a process of "
-			   "yours with --pid",
-			   spec->cpu ? "cpu" : "offcpu");
+			   "offcpu: the whole machine is for root and group profd: name a process "
+			   "of yours with --pid");
 		return false;
 	}
 	return true;
+}
+
+/* The state directory is not open to them, and is not theirs to fill. */
+static bool check_place(struct peer *p, const struct series_spec *spec)
+{
+	if (p->access.all || spec->options.send)
+		return true;
+	peer_error(p, EACCES,
+		   "the state directory is for root and group profd: say where to with --output");
+	return false;
 }
 
 static bool check_targets(struct peer *p, struct series_spec *spec)
@@ -193,7 +207,7 @@ static bool check_targets(struct peer *p, struct series_spec *spec)
 			   *spec->comm || *spec->unit ? "of that name" : "of yours");
 		return false;
 	}
-	return true;
+	return check_place(p, spec);
 }
 
 static bool copy_name(struct peer *p, const char *what, const char *name, char *ret, size_t size)
@@ -212,7 +226,7 @@ static void verb_snapshot(struct peer *p, const Profd__Snapshot *q)
 		.pid = (pid_t)q->pid,
 		.any_uid = p->access.all,
 		.uid = p->access.uid,
-		.every_ns = q->every_ns,
+		.every_ns = p->access.all ? q->every_ns : max(q->every_ns, PROFD_USER_EVERY_NS),
 		.count = max(q->count, 1u),
 		.seconds_ns = q->seconds_ns,
 		.options = {.trim = !q->no_trim, .send = q->send_files},

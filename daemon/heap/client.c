@@ -7,6 +7,7 @@
 #include "daemon/heap/client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -118,6 +119,13 @@ struct heap_client *heap_clients_find(struct heap_clients *clients, pid_t pid)
 	return dead;
 }
 
+bool heap_client_is_running(const struct heap_client *client)
+{
+	struct pollfd ended = {.fd = client->pid_fd, .events = POLLIN};
+
+	return !client->dead && client->pid_fd >= 0 && poll(&ended, 1, 0) == 0;
+}
+
 /* What only a process that is still there can tell. */
 static int read_identity(struct keeper *keeper, struct heap_client *c)
 {
@@ -148,7 +156,12 @@ void heap_clients_learn(struct heap_clients *clients)
 static int identify(struct keeper *keeper, struct heap_client *c)
 {
 	int r = read_identity(keeper, c);
+	uid_t uid;
 
+	/* It has changed its user since it spoke, or is a setuid program; or it has
+	 * ended, and what has its pid now is another user's. */
+	if (r >= 0 && (process_read_uid(keeper, c->pid, &uid) < 0 || uid != c->uid))
+		c->uid = 0;
 	if (r != -ESRCH && r != -ENOENT)
 		return r;
 	c->dead = true;

@@ -15,7 +15,7 @@
 
 struct heap_client {
 	pid_t pid;
-	uid_t uid;
+	uid_t uid;  /* whose heap it is; root's if that is not certain */
 	int pid_fd; /* readable when the process has ended; -1: it had ended before we looked */
 	int table_fd;
 	uint64_t start_ticks; /* with pid, the process's identity */
@@ -65,6 +65,8 @@ void heap_clients_learn(struct heap_clients *clients); /* of all */
 
 /* Takes the client off the table. It is freed when its last user lets go. */
 void heap_clients_remove(struct heap_clients *clients, struct heap_client *client);
+/* False as soon as its process has ended: its pid may be another's from then on. */
+bool heap_client_is_running(const struct heap_client *client);
 struct heap_client *heap_client_ref(struct heap_client *client);
 struct heap_client *heap_client_unref(struct heap_client *client); /* returns NULL */
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "profd/base.h"
 
@@ -319,6 +320,24 @@ int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid)
 	int rc = identity_read_text(keeper, pid, KEEPER_STATUS, text);
 
 	return rc < 0 ? rc : identity_parse_uid(text, ret_uid);
+}
+
+/* The files of a process that may not be looked into belong to root (proc(5)). */
+int process_read_owner(struct keeper *keeper, pid_t pid, uid_t *ret_owner)
+{
+	_cleanup_close_ int fd = keeper_open_file(keeper, pid, KEEPER_STATUS);
+	struct stat st;
+	uid_t uid;
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	rc = process_read_uid(keeper, pid, &uid);
+	if (rc == 0)
+		*ret_owner = st.st_uid == uid ? uid : 0;
+	return rc;
 }
 
 int process_read_inner_pid(struct keeper *keeper, pid_t pid, pid_t *ret_pid)

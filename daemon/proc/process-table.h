@@ -30,12 +30,23 @@ struct process_table {
 	struct process_entry *processes;
 	struct process_entry *exited;
 	uint64_t refused; /* processes and mappings */
-	bool distrusted;  /* since the last reap */
+	uint32_t last_life;
+	uint32_t *disowned; /* lives, sorted: at most OWNER_MAX_DISOWNED */
+	size_t n_disowned;
+	uint32_t disowned_all; /* and all lives up to this one */
+	bool distrusted;       /* since the last reap */
 };
 
 struct process_entry *entry_find(struct process_table *table, pid_t pid);
 /* NULL: out of memory, or the table is full of the living (counted). */
 struct process_entry *entry_make(struct process_table *table, pid_t pid);
+/* owner.c: the process's life ended at @time_ns, by an exec or nobody knows how. */
+void owner_end_life(struct process_table *table, const struct process *process, uint64_t time_ns);
+/* A child that was forked at @time_ns has its parent's owner, if that is certain. */
+void owner_inherit(struct process *child, const struct process *parent, uint64_t time_ns);
+
+/* Another program runs from here on. */
+void entry_begin_life(struct process_table *table, struct process_entry *e);
 void entry_drop(struct process_table *table, struct process_entry *e);
 void entry_mark_alive(struct process_table *table, struct process_entry *e);
 void entry_mark_exited(struct process_table *table, struct process_entry *e, uint64_t time_ns);

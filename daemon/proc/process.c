@@ -28,6 +28,8 @@
 
 /* How far up the unit of a process that has ended is looked for. */
 #define UNIT_ANCESTORS 3
+/* How long an exec may have gone unheard when records are found to be lost. */
+#define LOST_AFTER_NS  (5 * NSEC_PER_SEC)
 
 int process_table_new(struct keeper *keeper, struct module_table *modules,
 		      struct process_table **ret_table)
@@ -74,6 +76,7 @@ void process_table_free(struct process_table *table)
 		return;
 	HASH_ITER (hh, table->processes, e, next)
 		entry_drop(table, e);
+	free(table->disowned);
 	free(table);
 }
 
@@ -90,6 +93,13 @@ struct process *process_peek(struct process_table *table, pid_t pid)
 	struct process_entry *e = entry_find(table, pid);
 
 	return e ? &e->process : NULL;
+}
+
+void entry_begin_life(struct process_table *table, struct process_entry *e)
+{
+	table->last_life += table->last_life == UINT32_MAX ? 2 : 1; /* 0 is nobody's */
+	e->process.life = table->last_life;
+	e->process.owner_known = false;
 }
 
 /* A full table first gives up those that have exited. */
@@ -111,6 +121,7 @@ struct process_entry *entry_make(struct process_table *table, pid_t pid)
 	if (!e)
 		return NULL;
 	e->process.pid = e->process.witness = pid;
+	entry_begin_life(table, e);
 	HASH_ADD_INT(table->processes, process.pid, e);
 	if (!e->hh.tbl) {
 		free(e);
@@ -205,6 +216,8 @@ struct process *process_get(struct process_table *table, pid_t pid)
 		entry_drop(table, e);
 		return NULL;
 	}
+	if (known) /* an exec, or another process with the pid, may have gone unheard */
+		entry_begin_life(table, e);
 	e->process.maps_known = true;
 	return &e->process;
 }
@@ -333,8 +346,10 @@ void process_distrust(struct process_table *table)
 {
 	struct process_entry *e, *next;
 
-	HASH_ITER (hh, table->processes, e, next)
+	HASH_ITER (hh, table->processes, e, next) {
+		owner_end_life(table, &e->process, clock_mono_ns() - LOST_AFTER_NS);
 		e->process.maps_known = false;
+	}
 	table->distrusted = true;
 }
 

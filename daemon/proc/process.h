@@ -28,6 +28,13 @@ struct process {
 	pid_t parent;  /* whose fork it came from; 0: not known */
 	pid_t witness; /* a thread whose /proc speaks for it: the main one's, while that lives */
 	uint64_t start_ticks; /* /proc/PID/stat field 22; 0: not known */
+	uint64_t forked_ns;   /* CLOCK_MONOTONIC; 0: not known */
+	/* A number that no other run of a program has, be it by another process with the
+	 * pid or by this one before it called exec. */
+	uint32_t life;
+	uid_t owner; /* as process_owner() has found it */
+	bool owner_known;
+	uint64_t owner_read_ns; /* when */
 	char comm[PROCESS_COMM_BYTES];
 	char *unit; /* systemd unit, or container id; NULL: neither, or not known */
 	bool unit_known;
@@ -73,6 +80,17 @@ const char *process_thread_name(struct process_table *table, pid_t pid, pid_t ti
 /* "nginx.service", a container id, or NULL; read on first use. */
 const char *process_unit(struct process_table *table, struct process *process);
 
+/*
+ * Whose data the process's is: the user of all its credentials; root if they
+ * differ (a setuid program is not its caller's), if it has made itself, or the
+ * kernel has made it, undumpable, or if it is not known. Found on first use, and
+ * again after an exec; it is the owner of the time, not of now.
+ */
+uid_t process_owner(struct process_table *table, struct process *process);
+/* That was not so: @life had ended by an exec before its owner was asked for. All
+ * records up to now have to have been told. */
+bool process_is_disowned(const struct process_table *table, uint32_t life);
+
 /* The mapping that holds @address, or NULL. */
 const struct process_map *process_find_map(const struct process *process, uint64_t address);
 
@@ -113,6 +131,8 @@ int process_read_comm(struct keeper *keeper, pid_t pid, char ret[PROCESS_COMM_BY
 int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid);
 /* Whether a filter of system calls may end it for one that it does not make itself. */
 int process_read_filtered(struct keeper *keeper, pid_t pid, bool *ret_filtered);
+/* As process_owner() finds it, of whatever process has the pid now. */
+int process_read_owner(struct keeper *keeper, pid_t pid, uid_t *ret_owner);
 /* The pid in the process's own namespace. */
 int process_read_inner_pid(struct keeper *keeper, pid_t pid, pid_t *ret_pid);
 int process_read_setuid(struct keeper *keeper, pid_t pid,

@@ -66,14 +66,16 @@ struct thread *entry_make_thread(struct process_entry *e, pid_t tid)
 
 /* Only the calling thread survives an exec, and it becomes the leader, even
  * when the leader's EXIT was seen just before. */
-static void on_exec(struct process_table *table, struct process_entry *e)
+static void on_exec(struct process_table *table, struct process_entry *e, uint64_t time_ns)
 {
+	owner_end_life(table, &e->process, time_ns);
 	entry_mark_alive(table, e);
 	e->leader_exited = false;
 	e->process.witness = e->process.pid;
 	entry_forget_threads(e);
 	mapping_clear(&e->process);
 	module_forget_jit(table->modules, e->process.pid);
+	entry_begin_life(table, e);
 	e->process.maps_known = true;
 	e->process.unit_known = false; /* systemd moves its children before they exec */
 }
@@ -87,7 +89,7 @@ void process_on_comm(struct process_table *table, pid_t pid, pid_t tid, const ch
 	if (!e)
 		return;
 	if (exec)
-		on_exec(table, e);
+		on_exec(table, e, time_ns);
 	if (exec || tid == pid) {
 		process_copy_comm(e->process.comm, comm);
 		return;
@@ -111,6 +113,7 @@ static void reset(struct process_table *table, struct process_entry *e)
 	free(e->process.unit);
 	e->leader_exited = false;
 	e->process = (struct process){.pid = pid, .witness = pid};
+	entry_begin_life(table, e);
 }
 
 void process_on_fork(struct process_table *table, pid_t pid, pid_t parent, uint64_t time_ns)
@@ -124,10 +127,12 @@ void process_on_fork(struct process_table *table, pid_t pid, pid_t parent, uint6
 		return;
 	reset(table, e);
 	e->process.parent = parent;
+	e->process.forked_ns = time_ns;
 	from = entry_find(table, parent);
 	if (!from)
 		return;
 	e->process.watched = from->process.watched;
+	owner_inherit(&e->process, &from->process, time_ns);
 	memcpy(e->process.comm, from->process.comm, PROCESS_COMM_BYTES);
 	/* The child may not live to be asked; its parent mostly does. */
 	(void)process_unit(table, &from->process);

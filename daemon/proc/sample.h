@@ -20,7 +20,7 @@ struct frame {
 	uint64_t offset;
 };
 
-struct sample_labels {	    /* NULL or 0: absent */
+struct sample_labels { /* NULL or 0: absent */
 	pid_t pid;
 	pid_t tid;
 	const char *comm;
@@ -28,6 +28,10 @@ struct sample_labels {	    /* NULL or 0: absent */
 	const char *unit;
 	const char *state, *wchan; /* of a thread: what it does, and where in the kernel */
 	uint64_t bytes; /* object size (numeric label, unit "bytes") */
+
+	/* Who may see it; neither is shown in profiles. */
+	uint32_t life; /* struct process's: one program's run, whatever its pid */
+	uid_t owner;   /* whose data it is; root's also if that is not known */
 };
 
 struct sample {

@@ -27,8 +27,9 @@ struct key { /* no padding: hashed as bytes */
 	int32_t pid, tid;
 	uint32_t comm, thread, unit, state, wchan; /* in strings */
 	uint64_t bytes;
+	uint32_t life, owner;
 };
-static_assert(sizeof(struct key) == 48, "padding would be hashed");
+static_assert(sizeof(struct key) == 56, "padding would be hashed");
 
 struct aggregate {
 	size_t n_values, max_stacks, max_bytes;
@@ -154,6 +155,7 @@ static bool entry_equal(const void *table, uint32_t record, const void *key)
 	return e->n_frames == k->n_frames && e->pid == k->pid && e->tid == k->tid &&
 	       e->comm == k->comm && e->thread == k->thread && e->unit == k->unit &&
 	       e->state == k->state && e->wchan == k->wchan && e->bytes == k->bytes &&
+	       e->life == k->life && e->owner == k->owner &&
 	       (!k->n_frames ||
 		!memcmp(a->runs.items + e->first_frame, a->runs.items + k->first_frame,
 			k->n_frames * sizeof(*a->runs.items)));
@@ -168,6 +170,8 @@ static int make_key(struct aggregate *a, const struct sample *s, struct key *ret
 		.pid = s->labels.pid,
 		.tid = s->labels.tid,
 		.bytes = s->labels.bytes,
+		.life = s->labels.life,
+		.owner = s->labels.owner,
 	};
 	int r = 0;
 
@@ -289,7 +293,9 @@ void aggregate_entry(const struct aggregate *a, size_t i, struct aggregate_entry
 			   .unit = label(a, k->unit),
 			   .state = label(a, k->state),
 			   .wchan = label(a, k->wchan),
-			   .bytes = k->bytes},
+			   .bytes = k->bytes,
+			   .life = k->life,
+			   .owner = k->owner},
 		.values = a->values.items + i * a->n_values,
 	};
 }

@@ -162,9 +162,19 @@ static bool is_empty(const struct aggregate_entry *e, size_t n_values)
 	return true;
 }
 
+static int by_life(const void *left, const void *right)
+{
+	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+
+	return a < b ? -1 : a > b;
+}
+
 static bool is_wanted(const struct aggregate_entry *e, size_t n_values, const struct freeze *how)
 {
 	if (how->only_pid && e->labels.pid != how->only_pid)
+		return false;
+	if (how->only_lives && !bsearch(&e->labels.life, how->only_lives, how->n_only_lives,
+					sizeof(*how->only_lives), by_life))
 		return false;
 	if (how->only_comm && (!e->labels.comm || strcmp(e->labels.comm, how->only_comm)))
 		return false;
@@ -201,25 +211,25 @@ static size_t make_labels(const struct sample_labels *l, const struct type_info 
 }
 
 static int add_sample(struct pprof *p, const struct aggregate_entry *e,
-		      const struct type_info *info, const uint64_t *frame_locations,
-		      uint64_t *scratch)
+		      const struct type_info *info, const bool *used,
+		      const uint64_t *frame_locations, uint64_t *scratch)
 {
 	struct pprof_label labels[MAX_LABELS];
 	struct pprof_sample sample = {
 		.locations = scratch,
-		.n_locations = e->n_frames,
 		.values = e->values,
 		.labels = labels,
 		.n_labels = make_labels(&e->labels, info, labels),
 	};
 
 	for (size_t i = 0; i < e->n_frames; i++)
-		scratch[i] = frame_locations[e->frames[i]];
+		if (used[e->frames[i]])
+			scratch[sample.n_locations++] = frame_locations[e->frames[i]];
 	return pprof_add_sample(p, &sample);
 }
 
 static int add_samples(struct pprof *p, const struct aggregate *a, const struct freeze *how,
-		       const uint64_t *frame_locations, size_t deepest)
+		       const bool *used, const uint64_t *frame_locations, size_t deepest)
 {
 	_cleanup_free_ uint64_t *scratch = calloc(deepest + 1, sizeof(*scratch));
 	int r = 0;
@@ -231,13 +241,24 @@ static int add_samples(struct pprof *p, const struct aggregate *a, const struct 
 
 		aggregate_entry(a, i, &e);
 		if (is_wanted(&e, aggregate_n_values(a), how))
-			r = add_sample(p, &e, &infos[how->type], frame_locations, scratch);
+			r = add_sample(p, &e, &infos[how->type], used, frame_locations, scratch);
 	}
 	return r;
 }
 
-/* Marks the frames of all entries wanted; returns the length of the longest stack. */
-static size_t mark_used(const struct aggregate *a, const struct freeze *how, bool *used)
+static void mark_hidden(struct module_table *modules, const struct frame *frames, size_t n,
+			bool *hidden)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct module *m = module_by_id(modules, frames[i].module);
+
+		hidden[i] = m && m->kind == MODULE_KERNEL;
+	}
+}
+
+/* Marks the frames that show of all entries wanted; returns the length of the longest stack. */
+static size_t mark_used(const struct aggregate *a, const struct freeze *how, const bool *hidden,
+			bool *used)
 {
 	size_t deepest = 0;
 
@@ -249,7 +270,7 @@ static size_t mark_used(const struct aggregate *a, const struct freeze *how, boo
 			continue;
 		deepest = max(deepest, e.n_frames);
 		for (size_t j = 0; j < e.n_frames; j++)
-			used[e.frames[j]] = true;
+			used[e.frames[j]] = !hidden[e.frames[j]];
 	}
 	return deepest;
 }
@@ -258,7 +279,7 @@ static int fill(struct module_table *modules, const struct aggregate *a, const s
 		struct frozen *frozen)
 {
 	_cleanup_free_ uint64_t *frame_locations = NULL;
-	_cleanup_free_ bool *used = NULL;
+	_cleanup_free_ bool *used = NULL, *hidden = NULL;
 	struct locate locate = {
 		.modules = modules,
 		.places = how->places,
@@ -273,15 +294,18 @@ static int fill(struct module_table *modules, const struct aggregate *a, const s
 	locate.frames = aggregate_frames(a, &locate.n_frames);
 	used = calloc(locate.n_frames + 1, sizeof(*used));
 	frame_locations = calloc(locate.n_frames + 1, sizeof(*frame_locations));
-	if (!used || !frame_locations)
+	hidden = calloc(locate.n_frames + 1, sizeof(*hidden));
+	if (!used || !hidden || !frame_locations)
 		return -ENOMEM;
-	deepest = mark_used(a, how, used);
+	if (how->no_kernel)
+		mark_hidden(modules, locate.frames, locate.n_frames, hidden);
+	deepest = mark_used(a, how, hidden, used);
 	locate.used = used;
 	r = locate_frames(&locate, frozen->profile, frame_locations, &frozen->modules,
 			  &frozen->n_modules);
 	if (r < 0)
 		return r;
-	r = add_samples(frozen->profile, a, how, frame_locations, deepest);
+	r = add_samples(frozen->profile, a, how, used, frame_locations, deepest);
 	return r < 0 ? r : set_period(frozen->profile, &infos[how->type], how);
 }
 

@@ -61,6 +61,9 @@ struct freeze {
 	int64_t time_unix_ns, duration_ns;
 	pid_t only_pid; /* cpu: 0 for all */
 	const char *only_comm, *only_unit;
+	const uint32_t *only_lives; /* sorted: those that may be seen; NULL: all */
+	size_t n_only_lives;
+	bool no_kernel; /* leave its frames out; a stack of no others becomes empty */
 	const struct freeze_place *places; /* NULL: modules' own first places */
 	size_t n_places;
 	uint32_t main_module; /* its mapping comes first; 0: not known */

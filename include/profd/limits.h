@@ -12,6 +12,18 @@
 #define PROFD_MAX_PACKET (64 * 1024) /* bytes of one message */
 #define PROFD_MAX_PEERS 256	     /* connections at once */
 #define PROFD_MAX_COUNT 100000	     /* snapshots in one request */
+#define PROFD_MAX_ACCEPTS 1024	     /* connections accepted before others have their turn */
+/* Of each user who is not root; the next ones also not of those in group profd. */
+#define PROFD_MAX_CONNECTS_SECOND 500 /* new connections, */
+#define PROFD_MAX_CONNECTS_BURST 1000 /* and at once after a rest */
+#define PROFD_MAX_PEERS_OF_USER 64    /* connections at once */
+#define PROFD_MAX_PEERS_OF_USERS (PROFD_MAX_PEERS - 64) /* all such users together */
+#define PROFD_USER_WORK_PERCENT 5     /* of the daemon's time, for requests */
+#define PROFD_USER_WORK_BURST_MS 250  /* and at once after a rest */
+#define PROFD_USER_FILE_MS 20	      /* what a profile counts for in that */
+#define PROFD_USER_EVERY_NS 1000000000ULL /* between the snapshots of a series, at least */
+#define PROFD_MAX_QUEUED_BYTES_OF_USER (4u << 20) /* answers that are not read */
+#define PROFD_MAX_MESSAGES_TURN 16    /* of one peer before others have their turn */
 
 /* engine */
 #define PROFD_MAX_PROCESSES 32768

@@ -416,6 +416,46 @@ static void test_go_attributes_memory_to_the_caller(void **state)
 	world_done(&w);
 }
 
+static void test_only_lives_and_no_kernel(void **state)
+{
+	static const uint32_t lives[] = {3, 7};
+	struct world w;
+	struct frozen f;
+
+	world_init(&w, 2);
+	for (uint32_t life = 1; life < 10; life++) {
+		struct frame frames[] = {{w.kernel->id, 0xffffffff81000000 + life},
+					 {w.main->id, 0x1000 + life}};
+
+		add(&w, frames, 2, &(struct sample_labels){.pid = 1, .life = life});
+	}
+	add(&w, &(struct frame){w.kernel->id, 0xffffffff82000000}, 1,
+	    &(struct sample_labels){.pid = 1, .life = 7});
+	f = freeze(&w,
+		   (struct freeze){.type = PROFILE_CPU, .only_lives = lives, .n_only_lives = 2});
+	assert_int_equal(pprof_n_samples(f.profile), 3);
+	assert_int_equal(pprof_n_mappings(f.profile), 2);
+	frozen_done(&f);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU,
+				       .only_lives = lives,
+				       .n_only_lives = 2,
+				       .no_kernel = true});
+	assert_int_equal(pprof_n_samples(f.profile), 3);
+	assert_int_equal(pprof_n_mappings(f.profile), 1);
+	for (size_t i = 0; i < 3; i++) {
+		struct pprof_sample sample;
+
+		pprof_sample(f.profile, i, &sample);
+		assert_int_equal(sample.n_locations, i < 2 ? 1 : 0);
+	}
+	assert_int_equal(leaf_offset(&f, 0), 0x1003);
+	frozen_done(&f);
+	f = freeze(&w, (struct freeze){.type = PROFILE_CPU, .only_lives = lives});
+	assert_int_equal(pprof_n_samples(f.profile), 0); /* none may be seen: not all */
+	frozen_done(&f);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_entries_of_nothing_are_left_out),
 		cmocka_unit_test(test_go_accepts_a_whole_machine),
 		cmocka_unit_test(test_go_attributes_memory_to_the_caller),
+		cmocka_unit_test(test_only_lives_and_no_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
