@@ -111,9 +111,10 @@ void peer_reply(struct peer *p, const Profd__Reply *reply, int fd)
 	if (p->dropped)
 		return;
 	r = p->first ? -EAGAIN : control_send(p->fd, &reply->base, &fd, fd >= 0 ? 1 : 0);
-	/* a peer that has left is noticed by its hang-up, in the loop */
-	if (r == -EAGAIN && !enqueue(p, reply, fd)) {
-		p->ctx->counters.peers_slow++;
+	/* A peer that has left is noticed by its hang-up, in the loop. One that does not
+	 * get an answer for want of memory or descriptors would wait for ever. */
+	if ((r == -EAGAIN && !enqueue(p, reply, fd)) || (r < 0 && r != -EAGAIN && r != -EPIPE)) {
+		p->ctx->counters.peers_slow += r == -EAGAIN;
 		p->dropped = true;
 		shutdown(p->fd, SHUT_RDWR); /* its hang-up event frees it */
 	}

@@ -1,0 +1,200 @@
+/*
+ * What peers may say to the control socket, from the packet to the verb: a real
+ * server, in its loop, and a peer that sends what the input says. The input is a
+ * row of messages, each with a byte of how before it (a connection of its own, a
+ * descriptor with it, as an ordinary user, from a private daemon's peer, cut short)
+ * and one of how long it is.
+ *
+ * A request for all processes is not passed on: that reads this machine's /proc,
+ * which is nobody's message and takes its time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "daemon/control/ended.h"
+#include "daemon/control/last.h"
+#include "daemon/control/server.h"
+#include "profd/base.h"
+#include "proto/control.h"
+#include "proto/control.pb-c.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define NOBODY 65534
+
+enum how {
+	HOW_ANEW = 1,	  /* over a connection of its own */
+	HOW_TABLE = 2,	  /* with a descriptor */
+	HOW_TWO = 4,	  /* and another one */
+	HOW_NOBODY = 8,	  /* as an ordinary user; if anew */
+	HOW_PRIVATE = 16, /* the daemon is one command's own */
+	HOW_LEAVE = 32,	  /* and hangs up before it is read */
+	HOW_READ = 64,	  /* first reads what there is to read */
+};
+
+static struct control_context ctx;
+static struct server *server;
+static char path[64];
+
+static void nothing(struct engine *e)
+{
+}
+
+static int attach(struct engine *e, pid_t pid, uid_t uid, int table_fd)
+{
+	struct heap_client *client;
+	int r = heap_clients_add(ctx.clients, pid, uid, table_fd, &client);
+
+	if (r == 0)
+		heap_clients_remove(ctx.clients, client);
+	return r;
+}
+
+static int watch(struct engine *e, pid_t pid, unsigned hz, char *why, size_t size)
+{
+	snprintf(why, size, "not here");
+	return -ENOTSUP;
+}
+
+static int offcpu_open(struct engine *e, struct window **ret, char *why, size_t size)
+{
+	snprintf(why, size, "not here");
+	return -ENOTSUP;
+}
+
+static void offcpu_close(struct engine *e, struct window *w)
+{
+}
+
+static bool start(void)
+{
+	static const struct store_limits none;
+	char dir[] = "/tmp/fuzz-control-XXXXXX";
+
+	ctx.drain = ctx.scan = ctx.quit = nothing;
+	ctx.attach = attach;
+	ctx.watch = watch;
+	ctx.offcpu_open = offcpu_open;
+	ctx.offcpu_close = offcpu_close;
+	ctx.private = true; /* no pause between connections */
+	if (!mkdtemp(dir) || sd_event_new(&ctx.loop) < 0 || keeper_new_local(&ctx.keeper) < 0 ||
+	    module_table_new(&ctx.modules) < 0 ||
+	    process_table_new(ctx.keeper, ctx.modules, &ctx.processes) < 0 ||
+	    heap_clients_new(ctx.keeper, &ctx.clients) < 0 || allocators_new(&ctx.allocators) < 0 ||
+	    windows_new(&ctx.windows) < 0 || store_new(dir, &none, &ctx.store) < 0 ||
+	    scribe_new(ctx.loop, ctx.modules, ctx.keeper, "/bin/true", &ctx.scribe) < 0)
+		return false;
+	snprintf(path, sizeof(path), "%s/socket", dir);
+	return server_new(&ctx, path, &server) == 0;
+}
+
+static void run(void)
+{
+	for (int i = 0; i < 64 && sd_event_run(ctx.loop, 0) > 0; i++)
+		;
+}
+
+static int connect_as(uid_t uid)
+{
+	int fd;
+
+	if (geteuid() != 0)
+		return control_connect(path);
+	if (seteuid(uid) < 0)
+		return -1;
+	fd = control_connect(path);
+	if (seteuid(0) < 0)
+		abort();
+	return fd;
+}
+
+static void read_answers(int fd)
+{
+	static char buffer[PROFD_MAX_PACKET];
+
+	while (recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT) > 0)
+		;
+}
+
+static bool asks_for_all(const uint8_t *bytes, size_t n)
+{
+	Profd__Request *request = profd__request__unpack(NULL, n, bytes);
+	bool all = request && request->verb_case == PROFD__REQUEST__VERB_LIST && request->list->all;
+
+	if (request)
+		profd__request__free_unpacked(request, NULL);
+	return all;
+}
+
+static void say(int fd, unsigned how, const uint8_t *bytes, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = n};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	int fds[2] = {memfd_create("table", MFD_CLOEXEC), open("/dev/null", O_RDONLY | O_CLOEXEC)};
+	size_t n_fds = how & HOW_TWO ? 2 : 1;
+
+	if (how & HOW_TABLE) {
+		struct cmsghdr *cmsg = &control.align;
+
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
+	}
+	(void)!sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	profd_closep(&fds[0]);
+	profd_closep(&fds[1]);
+}
+
+static void one_message(int *fd, unsigned how, const uint8_t *bytes, size_t n)
+{
+	if (asks_for_all(bytes, n))
+		return;
+	ctx.private = how & HOW_PRIVATE;
+	if (how & HOW_ANEW || *fd < 0) {
+		profd_closep(fd);
+		*fd = connect_as(how & HOW_NOBODY ? NOBODY : 0);
+		if (*fd < 0)
+			return;
+	}
+	if (how & HOW_READ)
+		read_answers(*fd);
+	say(*fd, how, bytes, n);
+	if (how & HOW_LEAVE) {
+		close(*fd);
+		*fd = -1;
+	}
+	run();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int fd = -1;
+
+	if (!server && !start())
+		abort();
+	while (size >= 2) {
+		unsigned how = data[0];
+		size_t n = min((size_t)data[1], size - 2);
+
+		one_message(&fd, how, data + 2, n);
+		data += 2 + n;
+		size -= 2 + n;
+	}
+	profd_closep(&fd);
+	run();
+	if (server_peers(server) > 0)
+		abort(); /* whoever has left is forgotten */
+	last_files_free(&ctx);
+	return 0;
+}
