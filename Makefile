@@ -203,13 +203,13 @@ check-now: all unit fixtures $(BUILD)/gocheck
 #: bench    what profd costs, and how right it is, as a table; installs what is missing
 #:          (BENCH="replace pairs programs start memory latency daemon cost unwind right
 #:          scribe symbols": only those; BENCH=peers: other heap profilers on the same loop;
-#:          BENCH=slope: the daemon's memory, SECONDS_LONG=300)
+#:          BENCH=thousand: a thousand attached; BENCH=slope: the daemon's memory, SECONDS_LONG=300)
 BENCH ?=
 bench:
 	$(Q)tests/deps.sh install bench
 	$(Q)$(MAKE) --no-print-directory bench-now
 
-bench-now: all $(BUILD)/fixtures/split $(BUILD)/fixtures/stacks-shapes \
+bench-now: all $(BUILD)/fixtures/split $(BUILD)/fixtures/sleeper $(BUILD)/fixtures/no-perf $(BUILD)/fixtures/stacks-shapes \
 	$(BUILD)/fixtures/templates $(BUILD)/bench/gowriter $(BUILD)/gocheck \
 	$(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 	$(Q)BUILD=$(BUILD) tests/bench/run $(BENCH)
