@@ -1,7 +1,11 @@
 /*
- * Below a function the tree of entries is descended by address: lexical blocks
+ * Below a function the tree of entries is searched by address: lexical blocks
  * are passed through, inlined subroutines are collected. What an inlined
  * subroutine is called is said by the abstract entry that it points to.
+ *
+ * Every block that holds the address is looked into, not the first alone: of code
+ * that was moved, optimizers leave blocks side by side that overlap, and the inlined
+ * call is in one of them. The way with the most calls is taken, of several the first.
  */
 #include "daemon/scribe/function.h"
 
@@ -14,50 +18,59 @@
 #define FUNCTION_MAX_ENTRIES (1u << 26) /* looked at for one address */
 #define FUNCTION_MAX_DEPTH   256
 
-/* One level down: the child that holds @vaddr. */
-static bool descend(Dwarf_Die *parent, uint64_t vaddr, Dwarf_Die *ret_child, unsigned *budget)
+struct search {
+	uint64_t vaddr;
+	unsigned budget;
+	Dwarf_Die path[FUNCTION_MAX_DEPTH + 1], best[FUNCTION_MAX_DEPTH + 1];
+	size_t n_best;
+};
+
+static bool holds(Dwarf_Die *die, int tag, uint64_t vaddr)
+{
+	switch (tag) {
+	case DW_TAG_inlined_subroutine:
+	case DW_TAG_lexical_block:
+	case DW_TAG_try_block:
+	case DW_TAG_catch_block:
+	case DW_TAG_with_stmt:
+		return dwarf_haspc(die, vaddr) == 1;
+	default:
+		return false;
+	}
+}
+
+/* The first @n of the path lead to @parent. */
+static void search_below(struct search *s, Dwarf_Die *parent, size_t n, unsigned depth)
 {
 	Dwarf_Die die;
+	int tag;
 
-	if (dwarf_child(parent, &die) != 0)
-		return false;
+	if (n > s->n_best) {
+		memcpy(s->best, s->path, n * sizeof(*s->best));
+		s->n_best = n;
+	}
+	if (depth == 0 || dwarf_child(parent, &die) != 0)
+		return;
 	do {
-		if (--*budget == 0)
-			return false;
-		switch (dwarf_tag(&die)) {
-		case DW_TAG_inlined_subroutine:
-		case DW_TAG_lexical_block:
-		case DW_TAG_try_block:
-		case DW_TAG_catch_block:
-		case DW_TAG_with_stmt:
-			if (dwarf_haspc(&die, vaddr) == 1) {
-				*ret_child = die;
-				return true;
-			}
-			break;
-		default:
-			break;
-		}
+		if (s->budget == 0)
+			return;
+		s->budget--;
+		tag = dwarf_tag(&die);
+		if (!holds(&die, tag, s->vaddr))
+			continue;
+		s->path[n] = die;
+		search_below(s, &die, n + (tag == DW_TAG_inlined_subroutine), depth - 1);
 	} while (dwarf_siblingof(&die, &die) == 0);
-	return false;
 }
 
 size_t function_chain(Dwarf_Die *function, uint64_t vaddr, Dwarf_Die chain[SYMBOL_MAX_LINES])
 {
-	unsigned budget = FUNCTION_MAX_ENTRIES;
-	Dwarf_Die die = *function;
-	size_t n = 0;
+	struct search s = {.vaddr = vaddr, .budget = FUNCTION_MAX_ENTRIES, .path = {*function}};
+	size_t n;
 
-	chain[n++] = die;
-	for (unsigned depth = 0; depth < FUNCTION_MAX_DEPTH; depth++) {
-		if (!descend(&die, vaddr, &die, &budget))
-			break;
-		if (dwarf_tag(&die) != DW_TAG_inlined_subroutine)
-			continue;
-		if (n == SYMBOL_MAX_LINES)
-			memmove(chain, chain + 1, --n * sizeof(*chain));
-		chain[n++] = die;
-	}
+	search_below(&s, function, 1, FUNCTION_MAX_DEPTH);
+	n = min(s.n_best, (size_t)SYMBOL_MAX_LINES);
+	memcpy(chain, s.best + s.n_best - n, n * sizeof(*chain));
 	return n;
 }
 
@@ -87,6 +100,23 @@ static bool is_mangled(const char *name)
 	return strncmp(name, "_Z", 2) == 0 || strncmp(name, "_R", 2) == 0;
 }
 
+/* "name.part.0" of "name": what the optimizer split off. */
+static bool is_clone(const char *symbol, const char *linkage)
+{
+	size_t n = strlen(linkage);
+
+	return strncmp(symbol, linkage, n) == 0 && symbol[n] == '.';
+}
+
+/* An assembler makes an entry of each label, all of them with the same code. */
+static bool is_assembly(Dwarf_Die *die)
+{
+	Dwarf_Die root;
+
+	return dwarf_diecu(die, &root, NULL, NULL) &&
+	       dwarf_srclang(&root) == DW_LANG_Mips_Assembler;
+}
+
 const char *function_name(Dwarf_Die *die, const struct symtab *symtab)
 {
 	const struct symtab_entry *entry = NULL;
@@ -98,7 +128,8 @@ const char *function_name(Dwarf_Die *die, const struct symtab *symtab)
 	if (dwarf_tag(die) == DW_TAG_subprogram && dwarf_entrypc(die, &start) == 0)
 		entry = symtab_find_start(symtab, start);
 	/* An alias in C (__GI___libc_malloc), of which the table knows the best (malloc). */
-	if (entry && (linkage || is_mangled(entry->name)))
+	if (entry && (linkage ? !is_clone(entry->name, linkage)
+			      : is_mangled(entry->name) || is_assembly(die)))
 		return entry->name;
 	name = dwarf_diename(die);
 	return name && name[0] != '\0' ? name : linkage;

@@ -22,7 +22,8 @@ size_t function_chain(Dwarf_Die *function, uint64_t vaddr, Dwarf_Die chain[SYMBO
  * mangled is an alias of C's, and of those the one that a person would use is taken.
  * Compilers leave the linkage name of a function that is private to its unit to
  * the symbol table. For C the source's name is the better one: there the symbol
- * differs by suffixes of the optimizer's.
+ * differs by suffixes of the optimizer's. Of the labels of assembly the table knows
+ * which one a person would use, too.
  */
 const char *function_name(Dwarf_Die *die, const struct symtab *symtab);
 

@@ -1,7 +1,7 @@
 /*
  * Names, files, lines and inlines: compared with binutils' addr2line on a C++
- * program of ours; the C library by its exported names alone; files that are no
- * ELF files, or no longer whole.
+ * program of ours; inlined calls in blocks that overlap; the C library by its exported
+ * names alone; files that are no ELF files, or no longer whole.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -297,6 +297,67 @@ static void test_inlines_and_start_lines(void **state)
 	image_close(image);
 }
 
+static uint64_t symbol_address(const char *path, const char *wanted)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	uint64_t address = 0;
+	GElf_Shdr header;
+	Elf_Data *data;
+	GElf_Sym sym;
+
+	data = elf_getdata(find_section(elf, ".symtab", &header), NULL);
+	for (int i = 0; gelf_getsym(data, i, &sym); i++)
+		if (strcmp(elf_strptr(elf, header.sh_link, sym.st_name), wanted) == 0)
+			address = sym.st_value;
+	elf_end(elf);
+	return address;
+}
+
+/* sym-overlap.c shows the blocks. */
+static void test_looks_into_every_block(void **state)
+{
+	struct symbol symbol = {};
+	struct image *image;
+	char path[4096];
+	uint64_t start;
+
+	fixture_path("sym-overlap", path, sizeof(path));
+	start = symbol_address(path, "overlapping");
+	image = open_image(path);
+	for (unsigned i = 0; i < 16; i++) {
+		bool inside = i >= 8 && i < 12;
+
+		assert_int_equal(image_find(image, start + i, true, &symbol), 0);
+		assert_int_equal(symbol.n, inside ? 2 : 1);
+		assert_string_equal(symbol.lines[symbol.n - 1].name, "overlapping");
+		assert_string_equal(symbol.lines[0].name, inside ? "moved" : "overlapping");
+		assert_int_equal(symbol.lines[symbol.n - 1].line, inside ? 77 : 0);
+		symbol_done(&symbol);
+	}
+	image_close(image);
+}
+
+/* Of labels at one place the readable one; not what the optimizer calls a part. */
+static void test_names_that_a_person_would_use(void **state)
+{
+	struct symbol symbol = {};
+	struct image *image;
+	char path[4096];
+
+	fixture_path("sym-overlap", path, sizeof(path));
+	image = open_image(path);
+	assert_int_equal(image_find(image, symbol_address(path, "__overlapping"), true, &symbol),
+			 0);
+	assert_string_equal(symbol.lines[0].name, "overlapping");
+	symbol_done(&symbol);
+	assert_int_equal(image_find(image, symbol_address(path, "__split.part.0"), true, &symbol),
+			 0);
+	assert_string_equal(symbol.lines[0].name, "split");
+	symbol_done(&symbol);
+	image_close(image);
+}
+
 static void test_c_library_by_exported_names(void **state)
 {
 	/* Not "malloc": a sanitizer would answer with its own. */
@@ -400,6 +461,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_agrees_with_addr2line),
 		cmocka_unit_test(test_inlines_and_start_lines),
+		cmocka_unit_test(test_looks_into_every_block),
+		cmocka_unit_test(test_names_that_a_person_would_use),
 		cmocka_unit_test(test_c_library_by_exported_names),
 		cmocka_unit_test(test_offsets_become_addresses),
 		cmocka_unit_test(test_refuses_what_is_no_elf_file),
