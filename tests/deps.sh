@@ -84,6 +84,7 @@ parts()
 		program mandoc mandoc
 		program zsh zsh
 		file /usr/share/bash-completion/bash_completion bash-completion
+		file /usr/lib/python3/dist-packages/elftools python3-pyelftools
 		END
 		;;
 	bench)
@@ -92,6 +93,8 @@ parts()
 		program eu-addr2line elfutils
 		program llvm-symbolizer llvm
 		file /usr/lib/debug/.build-id libc6-dbg
+		file /usr/lib/python3/dist-packages/elftools python3-pyelftools
+		file /usr/share/doc/python3.11-dbg python3.11-dbg
 		program git git
 		program nginx nginx-light
 		program node nodejs

@@ -1,23 +1,35 @@
 #!/usr/bin/env python3
 """Compares profd's names with those of binutils, elfutils and LLVM.
 
-    symbols.py PROFCTL COUNT WORK-DIRECTORY [--debug-dir DIR] NAME=FILE...
+    symbols.py PROFCTL COUNT WORK-DIRECTORY [--debug-dir DIR] [--judged N] NAME=FILE...
 
 Takes COUNT random addresses of the functions in each FILE, the same ones every time,
 writes a profile with a location at each, has `profctl symbolize` name them, and asks
 each tool that is installed for the same addresses. What is compared: the whole chain of
 inlined calls, of each the function, the file and the line.
 
-Two names are the same if they are aliases (the symbol table has them at one address), or
-if one only says more about the same function: its class, parameters, the optimizer's
-suffix. A file without a line (addr2line's "cp-demangle.o:?") is no place.
+Random addresses: each byte of the code of the functions that the symbol table gives a
+size is as likely as any other, so that long functions are met more often, as they are by
+a profiler, and instructions are met in their middle, as they are after return addresses
+were moved back into the call. What lies between functions (padding, PLT) is not asked for.
 
-Prints, for each file and tool, how many addresses agree, and each class of disagreement
-with its first example: which part differs, and which other tools give exactly profd's
-answer. A disagreement that another tool decides for profd is that tool's own; one that
-none does is profd's until it is explained. The last line is JSON:
-{"NAME": {"TOOL": [agree, decided for profd, asked]}}.
+Two names are the same if they are aliases (the symbol table has them at one address), if
+they read the same (two kinds of constructor), or if they differ by the optimizer's suffix
+or the linker's version alone (.cold, .part.0, @@GLIBC_2.3). Where one tool has the
+linker's name and the other the source's bare one, which is all that DWARF has for it, its
+last part is compared. A file without a line (addr2line's "cp-demangle.o:?") is no place. A
+path is compared after "." and ".." have been taken out.
+
+A disagreement is explained if the DWARF itself (referee.py) confirms profd and the tool's
+answer is just what a known shortcoming of its makes of it (explained.py). Agreement is
+agreed / (asked - explained); the raw figure is agreed / asked. Some addresses, spread
+evenly, are put to the DWARF itself as to a fourth tool, whether the others agree or not.
+
+Prints, for each file and tool, both figures and each class, of disagreements with the
+first example. The last line is JSON:
+{"NAME": {"TOOL": [agree, explained, asked]}}.
 """
+import argparse
 import collections
 import gzip
 import json
@@ -27,6 +39,10 @@ import re
 import shutil
 import subprocess
 import sys
+
+from explained import Case, explain
+from referee import Referee
+
 
 def run(argv, text=None):
     return subprocess.run(argv, input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -163,13 +179,13 @@ def pick(symbols, segments, count):
     return sorted(addresses)
 
 
-# ---- the tools: {address: chain}
+# ---- the tools: {address: chain}. All are given the file that has the debug information.
 def place(text):
     file, _, line = text.partition(' (discriminator')[0].rpartition(':')
     return ('' if file == '??' else file), int(line) if line.isdigit() else 0
 
 
-def ask_addr2line(file, symbols_of, addresses, debug_dirs):
+def ask_addr2line(symbols_of, addresses):
     text = run(['addr2line', '-afi', '-e', symbols_of], '\n'.join(map(hex, addresses)))
     answers, chain = {}, None
     lines = iter(text.splitlines())
@@ -181,9 +197,8 @@ def ask_addr2line(file, symbols_of, addresses, debug_dirs):
     return answers
 
 
-def ask_eu_addr2line(file, symbols_of, addresses, debug_dirs):
-    text = run(['eu-addr2line', '-afi', f'--debuginfo-path=:{":".join(debug_dirs)}', '-e', symbols_of],
-               '\n'.join(map(hex, addresses)) + '\n')
+def ask_eu_addr2line(symbols_of, addresses):
+    text = run(['eu-addr2line', '-afi', '-e', symbols_of], '\n'.join(map(hex, addresses)) + '\n')
     answers, chain = {}, None
     lines = iter(text.splitlines())
     for line in lines:
@@ -197,9 +212,9 @@ def ask_eu_addr2line(file, symbols_of, addresses, debug_dirs):
     return answers
 
 
-def ask_llvm(file, symbols_of, addresses, debug_dirs):
+def ask_llvm(symbols_of, addresses):
     text = run(['llvm-symbolizer', '--inlines', '--no-demangle', '--output-style=JSON',
-                f'--obj={file}', *(f'--debug-file-directory={d}' for d in debug_dirs[:1])],
+                f'--obj={symbols_of}'],
                '\n'.join(map(hex, addresses)) + '\n')
     answers = {}
     for line in text.splitlines():
@@ -213,17 +228,22 @@ TOOLS = {'addr2line': ask_addr2line, 'eu-addr2line': ask_eu_addr2line, 'llvm-sym
 
 
 # ---- comparing
-def make_readable(names):
-    names = sorted(names)
-    return dict(zip(names, run(['c++filt'], '\n'.join(names) + '\n').split('\n')))
+class Readable(dict):
+    """Names and how they read: all known ones at once, others (of the DWARF) when asked for."""
+
+    def __init__(self, names):
+        names = sorted(names)
+        super().__init__(zip(names, run(['c++filt'], '\n'.join(names) + '\n').split('\n')))
+
+    def __missing__(self, name):
+        self[name] = run(['c++filt'], name + '\n').rstrip('\n')
+        return self[name]
 
 
 def bare(name):
     """Only the function's own name: tools that have no linkage name write the rest in
     ways of their own, or leave it out."""
     name = re.sub(r' \[clone.*', '', name)
-    name = re.sub(r'(\.(cold|part|isra|constprop|llvm|lto_priv|localalias)(\.\d+)*)+$', '', name)
-    name = re.sub(r'@.*', '', name)
     operator = re.search(r'\boperator\b.*', name)
     if operator:
         return re.sub(r'[\W]', '', operator[0].split('(')[0].split('<')[0]) or 'operator'
@@ -236,24 +256,45 @@ def bare(name):
     return ''.join(kept).replace(' const', '').split('::')[-1].split(' ')[-1]
 
 
+def unclone(name):
+    """Without the optimizer's suffixes, and the version that the linker appends."""
+    name = name.split('@')[0] or name
+    return re.sub(r'(\.(cold|part|isra|constprop|llvm|lto_priv|localalias)(\.\d+)*)+$', '', name)
+
+
+def mangled(name):
+    return name.startswith(('_Z', '_R'))
+
+
 class Names:
+    """@names: all that there are. @symbols: [(address, size, name)]."""
+
     def __init__(self, names, symbols):
-        self.readable = make_readable(names)
+        self.readable = Readable(names | {unclone(name) for name in names})
         self.starts = collections.defaultdict(set)
-        for at, _, name in symbols:
+        self.sizes = collections.defaultdict(int)
+        for at, size, name in symbols:
             self.starts[name].add(at)
+            self.sizes[name, at] = max(size, self.sizes[name, at])
+
+    def covers(self, name, address):
+        return any(at <= address < at + self.sizes[name, at] for at in self.starts[name])
 
     def same(self, a, b):
-        return a == b or bool(self.starts[a] & self.starts[b]) or self.readable[a] == self.readable[b] or \
-            bare(self.readable[a]) == bare(self.readable[b])
-
-
-def same_place(a, b):
-    return a[2] == b[2] and (a[2] == 0 or same_file(a[1], b[1]))
+        if a == b or self.starts[a] & self.starts[b]:
+            return True
+        a, b = unclone(a), unclone(b)
+        if a == b or self.starts[a] & self.starts[b] or self.readable[a] == self.readable[b]:
+            return True
+        return mangled(a) != mangled(b) and bare(self.readable[a]) == bare(self.readable[b])
 
 
 def same_file(a, b):
     return os.path.normpath(a or '??') == os.path.normpath(b or '??')
+
+
+def same_place(a, b):
+    return a[2] == b[2] and (a[2] == 0 or same_file(a[1], b[1]))
 
 
 def same_chain(names, ours, theirs):
@@ -261,74 +302,118 @@ def same_chain(names, ours, theirs):
         same_place(a, b) and names.same(a[0], b[0]) for a, b in zip(ours, theirs))
 
 
-def classify(names, ours, theirs):
+def difference(names, ours, theirs):
     if len(ours) != len(theirs):
-        return 'chain cut' if len(theirs) < len(ours) else 'chain longer'
+        return 'fewer calls' if len(theirs) < len(ours) else 'more calls'
     for a, b in zip(ours, theirs):
         if not same_place(a, b):
             return 'no line' if b[2] == 0 else 'other line' if same_file(a[1], b[1]) else 'other file'
-        if not names.same(a[0], b[0]):
-            return 'outer name for an inlined one' if any(names.same(b[0], c[0]) for c in ours) else 'other name'
-    return ''
+    return 'other name'
 
 
 def show(chain):
     return ' < '.join(f'{name[:60]} {os.path.normpath(file or "??")}:{line}' for name, file, line in chain) or '(nothing)'
 
 
-def compare(label, ours, answers, symbols):
-    tables = (ours, *answers.values())
-    names = Names({frame[0] for table in tables for chain in table.values() for frame in chain}, symbols)
-    result = {}
-    for tool, theirs in answers.items():
+def confirmed(names, ours, facts):
+    """Whether the DWARF says what profd does. Where it has no function the name is the
+    symbol table's, and the place all that can be confirmed."""
+    chain = facts.chain()
+    if not chain:
+        return len(ours) == 1 and same_place(ours[0], ('', *facts.place())) and \
+            names.covers(ours[0][0], facts.pc)
+    return len(ours) == len(chain) and all(
+        same_place(a, b) and any(name and names.same(a[0], name) for name in b[0]) for a, b in zip(ours, chain))
+
+
+class Comparison:
+    """Of one file: profd's answers and those of the tools."""
+
+    def __init__(self, label, ours, answers, symbols, referee):
+        self.label, self.ours, self.answers, self.referee = label, ours, answers, referee
+        self.facts = {}
+        self.names = Names({frame[0] for table in (ours, *answers.values())
+                            for chain in table.values() for frame in chain}, symbols)
+
+    def look(self, address):
+        """What the DWARF says."""
+        if address not in self.facts:
+            self.facts[address] = self.referee.look(address)
+        return self.facts[address]
+
+    def judge(self, tool, address):
+        """What kind of disagreement it is, and whether it is explained."""
+        ours, theirs = self.ours[address], self.answers[tool].get(address, [])
+        facts = self.look(address)
+        if not confirmed(self.names, ours, facts):
+            return difference(self.names, ours, theirs) + '; and the DWARF is not as profd', False
+        rule = explain(tool, Case(ours, theirs, facts, self.referee, self.names, same_chain))
+        if rule:
+            return rule.__name__.replace('_', ' '), True
+        return difference(self.names, ours, theirs) + '; the DWARF is as profd', False
+
+    def compare(self, tool):
         classes = collections.defaultdict(list)
-        agree = explained = 0
-        for address, chain in ours.items():
-            other = theirs.get(address, [])
-            if same_chain(names, chain, other):
+        explained = agree = 0
+        for address, ours in self.ours.items():
+            if same_chain(self.names, ours, self.answers[tool].get(address, [])):
                 agree += 1
                 continue
-            kind = classify(names, chain, other)
-            sides = [t for t, a in answers.items() if t != tool and same_chain(names, chain, a.get(address, []))]
-            if sides:
-                explained += 1
-                kind += f' in {tool}; {" and ".join(sides)} as profd'
-            else:
-                kind += '; no tool as profd'
-            classes[kind].append(address)
-        result[tool] = [agree, explained, len(ours)]
-        print(f'{label}: {tool}: {agree} of {len(ours)} agree in every frame ({100 * agree / len(ours):.2f}%), '
-              f'{explained} more where another tool has profd\'s answer')
-        for kind, where in sorted(classes.items(), key=lambda c: -len(c[1])):
-            print(f'    {len(where):5} {kind}; the first at {where[0]:#x}:')
-            print(f'          profd: {show(ours[where[0]])}\n          {tool}: {show(theirs.get(where[0], []))}')
+            kind, known = self.judge(tool, address)
+            explained += known
+            classes[known, kind].append(address)
+        self.report(tool, agree, explained, len(self.ours))
+        for (known, kind), where in sorted(classes.items(), key=lambda c: -len(c[1])):
+            print(f'    {len(where):5} {"explained: " if known else ""}{kind}; the first at {where[0]:#x}:')
+            print(f'          profd: {show(self.ours[where[0]])}\n'
+                  f'          {tool}: {show(self.answers[tool].get(where[0], []))}')
+        return [agree, explained, len(self.ours)]
+
+    def report(self, tool, agree, explained, asked):
+        print(f'{self.label}: {tool}: {100 * agree / max(1, asked - explained):.2f}% agree in every frame '
+              f'({agree} of {asked} raw, {100 * agree / asked:.2f}%; {explained} explained)')
+
+    def compare_dwarf(self, count):
+        addresses = sorted(self.ours)[::max(1, len(self.ours) // count)][:count]
+        wrong = [a for a in addresses if not confirmed(self.names, self.ours[a], self.look(a))]
+        self.report('the DWARF itself', len(addresses) - len(wrong), 0, len(addresses))
+        for a in wrong[:5]:
+            print(f'          {a:#x}: profd: {show(self.ours[a])}\n'
+                  f'          DWARF: {self.look(a).chain() or self.look(a).place()}')
+        return [len(addresses) - len(wrong), 0, len(addresses)]
+
+
+def compare_file(label, file, count, judged, how):
+    build_id, segments = look_at(file)
+    symbols_of = debug_file(file, build_id, how.debug_dirs)
+    symbols = read_symbols(file, symbols_of)
+    addresses = pick(symbols, segments, count)
+    profile = f'{how.work}/symbols.pb.gz'
+    write_profile(profile, os.path.realpath(file), build_id, segments, addresses)
+    print(run([how.profctl, 'symbolize', *how.options, profile]).strip())
+    ours = read_profile(profile)
+    answers = {tool: ask(symbols_of, addresses) for tool, ask in TOOLS.items() if shutil.which(tool)}
+    comparison = Comparison(label, ours, answers, symbols, Referee(symbols_of))
+    result = {tool: comparison.compare(tool) for tool in answers}
+    result['the DWARF itself'] = comparison.compare_dwarf(judged)
     return result
 
 
 def main():
-    args = sys.argv[1:]
-    profctl, count, work = args[0], int(args[1]), args[2]
-    debug_dirs = ['/usr/lib/debug']
-    args = args[3:]
-    options = []
-    while args and args[0] == '--debug-dir':
-        debug_dirs.insert(0, args[1])
-        options += args[:2]
-        args = args[2:]
+    parser = argparse.ArgumentParser(description='names of profd beside those of other tools')
+    parser.add_argument('profctl')
+    parser.add_argument('count', type=int)
+    parser.add_argument('work')
+    parser.add_argument('--debug-dir', action='append', default=[])
+    parser.add_argument('--judged', type=int, default=500)
+    parser.add_argument('files', nargs='+')
+    how = parser.parse_args()
+    how.debug_dirs = how.debug_dir + ['/usr/lib/debug']
+    how.options = [word for d in how.debug_dir for word in ('--debug-dir', d)]
     total = {}
-    for named in args:
+    for named in how.files:
         label, file = named.split('=', 1)
-        build_id, segments = look_at(file)
-        symbols_of = debug_file(file, build_id, debug_dirs)
-        symbols = read_symbols(file, symbols_of)
-        addresses = pick(symbols, segments, count)
-        profile = f'{work}/symbols.pb.gz'
-        write_profile(profile, os.path.realpath(file), build_id, segments, addresses)
-        print(run([profctl, 'symbolize', *options, profile]).strip())
-        ours = read_profile(profile)
-        answers = {tool: ask(file, symbols_of, addresses, debug_dirs) for tool, ask in TOOLS.items()
-                   if shutil.which(tool)}
-        total[label] = compare(label, ours, answers, symbols)
+        total[label] = compare_file(label, file, how.count, how.judged, how)
     print(json.dumps(total))
 
 
