@@ -1,7 +1,8 @@
 #!/bin/bash
 # Proves that all names are in the file: with the programs moved away, `go tool pprof
 # -top` marks the inlined callee, and -list annotates the right lines of C++ and Rust
-# sources (both of Rust's manglings); Go's functions have their names and lines,
+# sources (both of Rust's manglings): of the inlined function those where the time goes,
+# of the one around it that of the call. Go's functions have their names and lines,
 # stripped too.
 . "$(dirname "$0")/../lib.sh"
 need_root
@@ -63,6 +64,13 @@ hottest inner_cpp | grep -Eq 'i < 1000|1664525u' || { report -list inner_cpp; fa
 for scheme in legacy v0; do
 	report -list "rust_$scheme.*mix" | grep -Eq '^ +\S+ +[0-9.]+m?s +[0-9]+: .*// HOT' ||
 		{ report -list "rust_$scheme.*mix"; fail "Rust, $scheme: the hot line has no samples"; }
+done
+# costliest FUNCTION: the one with the most, what it calls included.
+costliest() { report -list "$1" | awk '!/flat, cum/ && $2 ~ /[0-9]m?s$/ && $3 ~ /^[0-9]+:$/ {v = $2 ~ /ms/ ? $2 / 1000 : $2 + 0; if (v > most) {most = v; line = $0}} END {print line}'; }
+costliest outer_cpp | grep -q 'return INNER(x)' || { report -list outer_cpp; fail "C++: another line calls"; }
+for scheme in legacy v0; do
+	costliest "rust_$scheme::inside::turn" | grep -q 'm.mix(x)' ||
+		{ report -list "rust_$scheme::inside::turn"; fail "Rust, $scheme: another line calls"; }
 done
 hottest strippedGo | grep -Eq 'x\*1664525|i < 1000' || { report -list strippedGo; fail "Go, stripped: another line"; }
 hottest hotInGo | grep -Eq 'x\*1664525|i < 1000' || { report -list hotInGo; fail "Go: another line"; }
