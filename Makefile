@@ -21,17 +21,18 @@ proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ag
 	pprof_read pprof_top publish string_table
 preload_c := aside cpu_hooks environment fork intern interpose modules operators sampler \
 	service table trim walk walk-x86_64 weight session early live objects cpu
-profctl_c := args command connect deliver disable dropin enable enabled executable expand fetch list \
-	main named_unit obstacles output private run run_options save series signals snapshot \
-	status symbolize systemctl table top units
+profctl_c := args command connect deliver disable dropin enable enabled executable expand \
+	fetch list main named_unit obstacles output private run run_options save series \
+	signals snapshot status symbolize systemctl table top units
 daemon_c := config config_files engine engine_clients engine_cpu engine_look engine_memory \
 	engine_offcpu engine_reload engine_stack engine_threads engine_timers main notify \
 	privilege symbolize_file \
 	keeper/confine keeper/debug keeper/guard keeper/keeper keeper/machine keeper/open \
 	keeper/peek keeper/permit keeper/remote keeper/serve keeper/starter keeper/tracepoint \
+	keeper/walk \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping \
-	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening proc/owner \
-	proc/perf-map proc/pids proc/process proc/records proc/waiting \
+	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening \
+	proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
 	heap/client heap/cpu heap/read heap/refused heap/trim \
@@ -39,16 +40,15 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/settle profile/window \
 	scribe/abbrev scribe/ages scribe/asker scribe/cache scribe/debug scribe/demangle \
-	scribe/file_key scribe/function scribe/go_names scribe/image scribe/job scribe/kallsyms \
-	scribe/outbox scribe/package scribe/packed scribe/perf_map scribe/quarantine scribe/range \
-	scribe/sandbox scribe/scribe scribe/section scribe/separate scribe/source scribe/spawn \
-	scribe/split scribe/split-file scribe/splits scribe/symbol scribe/symbolize scribe/symtab \
-	scribe/worker \
+	scribe/file_key scribe/function scribe/go_names scribe/image scribe/job \
+	scribe/kallsyms scribe/outbox scribe/package scribe/packed scribe/perf_map \
+	scribe/quarantine scribe/range scribe/sandbox scribe/scribe scribe/section \
+	scribe/separate scribe/source scribe/spawn scribe/split scribe/split-file \
+	scribe/splits scribe/symbol scribe/symbolize scribe/symtab scribe/worker \
 	store/name store/retain store/store \
 	control/access control/comments control/dump control/ended control/journal \
 	control/last control/list control/losses control/others control/passive control/peer \
-	control/report control/series control/server control/sight control/users \
-	control/verbs
+	control/report control/series control/server control/sight control/users control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files

@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "daemon/keeper/walk.h"
 #include "profd/base.h"
 
 static int take_path(int dir_fd, const char *path, uint64_t resolve)
@@ -33,6 +34,8 @@ static int take_path(int dir_fd, const char *path, uint64_t resolve)
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = resolve};
 	long fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
 
+	if (fd < 0 && errno == ENOSYS)
+		return walk_below(dir_fd, path, resolve & RESOLVE_IN_ROOT);
 	return fd < 0 ? -errno : (int)fd;
 }
 
