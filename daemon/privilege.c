@@ -69,11 +69,11 @@ static bool is_of_file_system(const char *name, const struct stat *st)
 /* What profd may have left there, as an older one did that was root. */
 static bool is_ours(const char *name, const struct stat *st)
 {
-	size_t target_bytes;
+	struct store_parts parts;
 
 	if (S_ISSOCK(st->st_mode) || is_of_file_system(name, st))
 		return true;
-	return S_ISREG(st->st_mode) && st->st_nlink == 1 && store_parse_name(name, &target_bytes);
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 && store_parse_name(name, &parts);
 }
 
 static int check_entry(int dir_fd, const char *name, const struct engine_user *user)

@@ -156,10 +156,10 @@ int permit_open(enum keeper_file file)
 	case KEEPER_SMAPS_ROLLUP:
 	case KEEPER_ENVIRON:
 	case KEEPER_TASK:
+	case KEEPER_STATUS: /* whose it is says who may look into its process */
 		return 0;
 	case KEEPER_STAT:
 	case KEEPER_STATM:
-	case KEEPER_STATUS:
 	case KEEPER_CGROUP:
 	case KEEPER_LIMITS:
 		break;
