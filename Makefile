@@ -164,6 +164,8 @@ $(BUILD)/fixtures/%: tests/fixtures/%.c
 	$(Q)mkdir -p $(@D) && $(CC) -D_GNU_SOURCE $(CFLAGS) \
 		$(shell sed -n 's/.*BUILD-WITH: \([^*]*\).*/\1/p' $<) -o $@ $< -pthread -lm
 
+$(BUILD)/fixtures/hostile-engine: $(wildcard daemon/keeper/*.h)
+
 # The client with libunwind beside it, a library that a test preloads.
 $(BUILD)/fixtures/walker-oracle: tests/fixtures/walker-oracle.c $(call pic,$(preload_src)) client/preload/libprofd.map
 	$(call say,CC,$<)

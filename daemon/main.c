@@ -250,13 +250,30 @@ static bool has_streams(void)
 	return fd > STDERR_FILENO;
 }
 
-static int run_keeper(const struct config *c, const struct start *start)
+/* Of all settings the keeper has only these. What is wrong with them the engine says. */
+static void reload_keeper(struct keeper *keeper, void *userdata)
+{
+	struct config next;
+	char why[PROFD_MAX_PATH + 512];
+
+	if (config_reload(userdata, "", &next, why, sizeof(why)) < 0)
+		return;
+	keeper_forget_debug_dirs(keeper);
+	/* Each is put before the others. */
+	for (unsigned i = next.n_debug_dirs; i > 0; i--)
+		(void)keeper_add_debug_dir(keeper, next.debug_dirs[i - 1]);
+	config_done(&next);
+}
+
+static int run_keeper(struct config *c, const struct start *start)
 {
 	struct guard_config config = {
 		.engine = {.argv = start->argv},
 		.debug_dirs = c->debug_dirs,
 		.n_debug_dirs = c->n_debug_dirs,
 		.say = say,
+		.reload = reload_keeper,
+		.userdata = c,
 	};
 	struct engine_user user = {0};
 	struct guard *guard;

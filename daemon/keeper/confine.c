@@ -19,6 +19,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -114,14 +115,18 @@ static const int keeper_calls[] = {
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(clone), /* a child that reads memory */
 	SCMP_SYS(close),
+	SCMP_SYS(clock_nanosleep),
 	SCMP_SYS(close_range),
 	SCMP_SYS(dup),
 	SCMP_SYS(dup2),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
+	SCMP_SYS(faccessat),
+	SCMP_SYS(faccessat2),
 	SCMP_SYS(fcntl),
 	SCMP_SYS(fstat),
 	SCMP_SYS(futex),
+	SCMP_SYS(getdents64), /* settings, read anew */
 	SCMP_SYS(getpid),
 	SCMP_SYS(getppid),
 	SCMP_SYS(getrandom),
@@ -132,6 +137,7 @@ static const int keeper_calls[] = {
 	SCMP_SYS(memfd_create),
 	SCMP_SYS(mremap),
 	SCMP_SYS(munmap),
+	SCMP_SYS(nanosleep),
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(openat),
 	SCMP_SYS(openat2),
@@ -190,7 +196,10 @@ static int add_keeper_rules(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	const struct scmp_arg_cmp unix_pair = SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0);
-	const struct scmp_arg_cmp deathsig = SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0);
+	/* looking at a thread that stands still, never changing it */
+	static const int ptraces[] = {PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_GETREGSET,
+				      PTRACE_DETACH};
+	static const int prctls[] = {PR_SET_PDEATHSIG, PR_SET_TIMERSLACK};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(keeper_calls); i++)
@@ -201,8 +210,12 @@ static int add_keeper_rules(scmp_filter_ctx filter)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, no_code);
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, unix_pair);
-	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, deathsig);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(prctls); i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)prctls[i], 0));
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(ptraces); i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ptrace), 1,
+				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)ptraces[i], 0));
 	return r;
 }
 

@@ -202,6 +202,8 @@ static void on_signal(struct guard *g)
 
 	if (read(g->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == SIGHUP && g->config->reload)
+		g->config->reload(g->keeper, g->config->userdata);
 	message.number = (int32_t)info.ssi_signo;
 	(void)send(g->starter_fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
 }

@@ -18,6 +18,9 @@ struct guard_config {
 	size_t n_debug_dirs;
 	/* One line about an engine that was killed. */
 	void (*say)(const char *line);
+	/* The settings are to be read anew: sets @keeper's directories. */
+	void (*reload)(struct keeper *keeper, void *userdata);
+	void *userdata;
 };
 
 /* Forks, so there may be no other thread. -errno: one line in @why. */

@@ -214,6 +214,8 @@ ssize_t keeper_stop_thread(struct keeper *keeper, pid_t pid, pid_t tid,
 {
 	int r = 0;
 
+	if (is_remote(keeper))
+		return remote_stop_thread(keeper, pid, tid, ret_thread, ret_stack);
 	if (pid <= 0 || tid <= 0)
 		return -EINVAL;
 	if (!is_thread_of(keeper, pid, tid))

@@ -26,11 +26,11 @@
 
 #include "profd/base.h"
 
-#define PEEK_MS	   50
-#define PEEK_TRIES 10
-#define PEEK_MOST  8
+#define PEEK_MS	     50
+#define PEEK_TRIES   10
+#define PEEK_MOST    8
 #define STOP_LOOK_NS 10000
-#define PAGE	   4096u
+#define PAGE	     4096u
 
 struct request {
 	uint64_t address;
@@ -172,9 +172,8 @@ static void stop_thread(pid_t tid, struct answer *a, uint8_t *to)
 		a->got = -errno;
 		return;
 	}
-	a->got = ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0
-			 ? -errno
-			 : wait_stopped(tid, &signal_number);
+	a->got = ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 ? -errno
+							       : wait_stopped(tid, &signal_number);
 	if (a->got < 0) {
 		a->holds = true;
 		return;

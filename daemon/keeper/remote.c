@@ -19,7 +19,7 @@
 
 struct keeper_answer {
 	struct wire_answer head;
-	uint8_t bytes[PEEK_BYTES];
+	uint8_t bytes[WIRE_BYTES];
 };
 static_assert(sizeof(struct keeper_answer) == WIRE_ANSWER_BYTES, "no holes");
 
@@ -188,6 +188,19 @@ ssize_t remote_read_stack(struct keeper *k, pid_t pid, pid_t tid, uint64_t sp,
 	if (n > 0)
 		*ret_bytes = k->answer->bytes;
 	return n;
+}
+
+ssize_t remote_stop_thread(struct keeper *k, pid_t pid, pid_t tid, struct peek_thread *ret_thread,
+			   const uint8_t **ret_stack)
+{
+	struct wire_stop m = {.head = {WIRE_STOP, pid}, .tid = tid};
+	ssize_t n = ask_for_bytes(k, &m, sizeof(m));
+
+	if (n < (ssize_t)sizeof(*ret_thread))
+		return n < 0 ? n : -EBADMSG;
+	memcpy(ret_thread, k->answer->bytes, sizeof(*ret_thread));
+	*ret_stack = k->answer->bytes + sizeof(*ret_thread);
+	return n - (ssize_t)sizeof(*ret_thread);
 }
 
 void remote_rest(struct keeper *k)

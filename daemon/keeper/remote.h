@@ -17,6 +17,8 @@ int remote_open_machine(struct keeper *k, enum keeper_machine file);
 int remote_open_tracepoint(struct keeper *k, const char *system, const char *name);
 ssize_t remote_read_stack(struct keeper *k, pid_t pid, pid_t tid, uint64_t sp,
 			  const uint8_t **ret_bytes);
+ssize_t remote_stop_thread(struct keeper *k, pid_t pid, pid_t tid, struct peek_thread *ret_thread,
+			   const uint8_t **ret_stack);
 void remote_rest(struct keeper *k);
 int remote_open_mapped(struct keeper *k, pid_t pid, uint64_t start, uint64_t end, const char *path);
 int remote_open_program(struct keeper *k, pid_t pid);

@@ -36,6 +36,7 @@ struct serve {
 		struct wire_thread thread;
 		struct wire_tracepoint tracepoint;
 		struct wire_stack stack;
+		struct wire_stop stop;
 		struct wire_mapped mapped;
 		struct wire_perf_map perf_map;
 		struct wire_debug debug;
@@ -47,7 +48,7 @@ struct serve {
 	/* its answer */
 	struct {
 		struct wire_answer head;
-		uint8_t bytes[PEEK_BYTES];
+		uint8_t bytes[WIRE_BYTES];
 	} out;
 	size_t out_bytes;
 };
@@ -222,6 +223,24 @@ static int do_stack(struct serve *s)
 	return give_bytes(s, n);
 }
 
+/* How many a second, peek.c limits. */
+static int do_stop(struct serve *s)
+{
+	const struct wire_stop *m = &s->in.stop;
+	struct peek_thread thread;
+	const uint8_t *bytes;
+	ssize_t n;
+
+	if (m->zero != 0)
+		return -EBADMSG;
+	n = keeper_stop_thread(s->keeper, m->head.pid, m->tid, &thread, &bytes);
+	if (n < 0)
+		return (int)n;
+	memcpy(s->out.bytes, &thread, sizeof(thread));
+	memcpy(s->out.bytes + sizeof(thread), bytes, (size_t)n);
+	return give_bytes(s, (ssize_t)sizeof(thread) + n);
+}
+
 static int do_rest(struct serve *s)
 {
 	if (s->in.head.pid != 0)
@@ -327,6 +346,7 @@ static const struct verb {
 	[WIRE_MACHINE] = {sizeof(struct wire_file), .carry_out = do_machine},
 	[WIRE_TRACEPOINT] = {sizeof(struct wire_tracepoint), .carry_out = do_tracepoint},
 	[WIRE_STACK] = {sizeof(struct wire_stack), .carry_out = do_stack},
+	[WIRE_STOP] = {sizeof(struct wire_stop), .carry_out = do_stop},
 	[WIRE_REST] = {sizeof(struct wire_head), .carry_out = do_rest},
 	[WIRE_MAPPED] = {sizeof(struct wire_mapped), .longer = true, .carry_out = do_mapped},
 	[WIRE_PROGRAM] = {sizeof(struct wire_head), .carry_out = do_program},

@@ -21,7 +21,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "daemon/keeper/confine.h"
 #include "profd/base.h"
@@ -45,14 +44,6 @@ struct starter {
 	uint64_t deaths_ns[DEATHS];
 	unsigned n_deaths;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
-}
 
 static int tell(struct starter *s, const struct starter_message *message, int fd)
 {
@@ -167,7 +158,7 @@ static void keep_listening(void)
 
 static bool dies_too_often(struct starter *s)
 {
-	uint64_t now = now_ns(), *oldest = &s->deaths_ns[s->n_deaths++ % DEATHS];
+	uint64_t now = clock_mono_ns(), *oldest = &s->deaths_ns[s->n_deaths++ % DEATHS];
 	bool often = *oldest != 0 && now - *oldest < DEATHS_WITHIN_NS;
 
 	*oldest = now;

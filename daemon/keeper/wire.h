@@ -33,6 +33,7 @@ enum wire_verb {
 	WIRE_DEBUG,	 /* wire_debug, a path and a name */
 	WIRE_TABLE,	 /* wire_mapped */
 	WIRE_DESCRIBE,	 /* wire_head, without pid */
+	WIRE_STOP,	 /* wire_stop */
 };
 
 struct wire_head {
@@ -76,6 +77,12 @@ struct wire_stack {
 	uint64_t sp;
 };
 
+struct wire_stop {
+	struct wire_head head;
+	int32_t tid;
+	uint32_t zero;
+};
+
 struct wire_mapped {
 	struct wire_head head;
 	uint64_t start, end;
@@ -110,7 +117,9 @@ struct wire_answer {
 	uint32_t bytes; /* that follow */
 };
 
-#define WIRE_ANSWER_BYTES (sizeof(struct wire_answer) + PEEK_BYTES)
+/* The most that is answered: a thread, and its stack. */
+#define WIRE_BYTES	  (sizeof(struct peek_thread) + PEEK_BYTES)
+#define WIRE_ANSWER_BYTES (sizeof(struct wire_answer) + WIRE_BYTES)
 
 static_assert(sizeof(struct wire_head) == 8, "wire");
 static_assert(sizeof(struct wire_event) == 16 + sizeof(struct perf_event_attr), "wire");
@@ -119,8 +128,9 @@ static_assert(sizeof(struct wire_file) == 16, "wire");
 static_assert(sizeof(struct wire_thread) == 16, "wire");
 static_assert(sizeof(struct wire_tracepoint) == 8 + 2 * KEEPER_TRACEPOINT_BYTES, "wire");
 static_assert(sizeof(struct wire_stack) == 24, "wire");
+static_assert(sizeof(struct wire_stop) == 16, "wire");
 static_assert(sizeof(struct wire_mapped) == 32, "wire");
 static_assert(sizeof(struct wire_perf_map) == 24, "wire");
 static_assert(sizeof(struct wire_debug) == 40 + WIRE_BUILD_ID_BYTES, "wire");
 static_assert(sizeof(struct wire_answer) == 8, "wire");
-static_assert(sizeof(struct keeper_description) <= PEEK_BYTES, "it is an answer");
+static_assert(sizeof(struct keeper_description) <= WIRE_BYTES, "it is an answer");

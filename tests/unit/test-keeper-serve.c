@@ -104,6 +104,7 @@ static void test_one_length_is_right(void **state)
 		{WIRE_MACHINE, sizeof(struct wire_file), 0},
 		{WIRE_TRACEPOINT, sizeof(struct wire_tracepoint), 0},
 		{WIRE_STACK, sizeof(struct wire_stack), 1},
+		{WIRE_STOP, sizeof(struct wire_stop), 1},
 		{WIRE_REST, sizeof(struct wire_head), 0},
 		{WIRE_MAPPED, sizeof(struct wire_mapped), 1},
 		{WIRE_PROGRAM, sizeof(struct wire_head), 1},
@@ -127,7 +128,7 @@ static void test_one_length_is_right(void **state)
 		/* nor does any of them take a descriptor */
 		assert_int_equal(ask_with(message, verbs[i].bytes, 0), -EBADMSG);
 	}
-	for (uint32_t verb = WIRE_DESCRIBE + 1; verb < 100; verb++) {
+	for (uint32_t verb = WIRE_STOP + 1; verb < 100; verb++) {
 		*head = (struct wire_head){verb, 1};
 		assert_int_equal(ask(message, sizeof(*head)), -EBADMSG);
 	}
@@ -189,6 +190,7 @@ static void test_processes_that_are_none(void **state)
 		struct wire_file file = {.head = {WIRE_OPEN, pids[i]}, .file = KEEPER_MAPS};
 		struct wire_thread thread = {.head = {WIRE_THREAD, pids[i]}, .tid = 1};
 		struct wire_stack stack = {.head = {WIRE_STACK, pids[i]}, .tid = 1};
+		struct wire_stop stop = {.head = {WIRE_STOP, pids[i]}, .tid = 1};
 		struct wire_mapped mapped = {.head = {WIRE_MAPPED, pids[i]}};
 		struct wire_mapped table = {.head = {WIRE_TABLE, pids[i]}};
 		struct wire_head program = {WIRE_PROGRAM, pids[i]};
@@ -199,6 +201,7 @@ static void test_processes_that_are_none(void **state)
 		assert_true(ask(&file, sizeof(file)) < 0);
 		assert_true(ask(&thread, sizeof(thread)) < 0);
 		assert_true(ask(&stack, sizeof(stack)) < 0);
+		assert_true(ask(&stop, sizeof(stop)) < 0);
 		assert_true(ask(&mapped, sizeof(mapped)) < 0);
 		assert_true(ask(&table, sizeof(table)) < 0);
 		assert_true(ask(&program, sizeof(program)) < 0);
