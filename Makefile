@@ -28,8 +28,8 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	engine_offcpu engine_reload engine_stack engine_threads engine_timers main notify \
 	privilege symbolize_file \
 	keeper/confine keeper/debug keeper/guard keeper/keeper keeper/machine keeper/open \
-	keeper/peek keeper/permit keeper/remote keeper/serve keeper/starter keeper/tracepoint \
-	keeper/walk \
+	keeper/pass keeper/peek keeper/permit keeper/remote keeper/serve keeper/starter \
+	keeper/tracepoint keeper/walk \
 	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping \
 	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening \
 	proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \

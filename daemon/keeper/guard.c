@@ -19,6 +19,7 @@
 
 #include "daemon/keeper/confine.h"
 #include "daemon/keeper/machine.h"
+#include "daemon/keeper/pass.h"
 #include "daemon/keeper/serve.h"
 #include "profd/base.h"
 
@@ -169,24 +170,11 @@ static void say(struct guard *g, const struct starter_message *m)
 /* False: it has ended. */
 static bool on_starter(struct guard *g)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {};
 	struct starter_message message;
-	struct iovec part = {.iov_base = &message, .iov_len = sizeof(message)};
-	struct msghdr m = {.msg_iov = &part,
-			   .msg_iovlen = 1,
-			   .msg_control = &control,
-			   .msg_controllen = sizeof(control.room)};
-	const struct cmsghdr *c;
-	int fd = -1;
+	int fd;
 
-	if (recvmsg(g->starter_fd, &m, MSG_CMSG_CLOEXEC) != sizeof(message))
+	if (pass_receive(g->starter_fd, &message, sizeof(message), 0, &fd) != sizeof(message))
 		return false;
-	c = CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(int));
 	if (message.kind == STARTER_STARTED && fd >= 0)
 		take_engine(g, message.pid, take_fd(&fd));
 	else if (message.kind == STARTER_KILLED || message.kind == STARTER_FAILED)

@@ -10,10 +10,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "daemon/keeper/keeper-state.h"
+#include "daemon/keeper/pass.h"
 #include "daemon/keeper/wire.h"
 #include "profd/base.h"
 
@@ -23,63 +23,19 @@ struct keeper_answer {
 };
 static_assert(sizeof(struct keeper_answer) == WIRE_ANSWER_BYTES, "no holes");
 
-union control {
-	struct cmsghdr head;
-	char room[CMSG_SPACE(sizeof(int))];
-};
-
-static int send_request(struct keeper *k, struct iovec *parts, size_t n_parts, int fd)
-{
-	union control control = {};
-	struct msghdr m = {.msg_iov = parts, .msg_iovlen = n_parts};
-	ssize_t r;
-
-	if (fd >= 0) {
-		m.msg_control = &control;
-		m.msg_controllen = sizeof(control.room);
-		control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
-						.cmsg_type = SCM_RIGHTS,
-						.cmsg_len = CMSG_LEN(sizeof(int))};
-		memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
-	}
-	do
-		r = sendmsg(k->socket, &m, MSG_NOSIGNAL);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -ECONNRESET : 0;
-}
-
-static int receive_answer(struct keeper *k, int *ret_fd)
-{
-	union control control = {};
-	struct iovec part = {.iov_base = k->answer, .iov_len = sizeof(*k->answer)};
-	struct msghdr m = {.msg_iov = &part,
-			   .msg_iovlen = 1,
-			   .msg_control = &control,
-			   .msg_controllen = sizeof(control.room)};
-	const struct cmsghdr *c;
-	ssize_t n;
-
-	do
-		n = recvmsg(k->socket, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < (ssize_t)sizeof(k->answer->head) ||
-	    (size_t)n != sizeof(k->answer->head) + k->answer->head.bytes)
-		return -ECONNRESET;
-	c = CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
-	return 0;
-}
-
 /* 0 or -errno. A descriptor that came is in *ret_fd. */
 static int ask_parts(struct keeper *k, struct iovec *parts, size_t n_parts, int fd, int *ret_fd)
 {
-	int r = send_request(k, parts, n_parts, fd);
+	const struct wire_answer *head = &k->answer->head;
+	ssize_t n;
 
 	*ret_fd = -1;
-	if (r == 0)
-		r = receive_answer(k, ret_fd);
-	return r < 0 ? r : min(k->answer->head.result, 0);
+	if (pass_send(k->socket, parts, n_parts, fd, 0) < 0)
+		return -ECONNRESET;
+	n = pass_receive(k->socket, k->answer, sizeof(*k->answer), 0, ret_fd);
+	if (n < (ssize_t)sizeof(*head) || (size_t)n != sizeof(*head) + head->bytes)
+		return -ECONNRESET;
+	return min(head->result, 0);
 }
 
 static int ask_for_fd(struct keeper *k, struct iovec *parts, size_t n_parts)

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "daemon/keeper/pass.h"
 #include "daemon/keeper/permit.h"
 #include "daemon/keeper/wire.h"
 #include "profd/base.h"
@@ -399,64 +400,18 @@ size_t serve_answer(struct serve *s, const void *request, size_t bytes, int fd,
 
 /* ---- the socket */
 
-/* One descriptor at most is taken; others the kernel does not hand out. */
-static ssize_t receive(struct serve *s, int socket, int *ret_fd)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {};
-	struct iovec part = {.iov_base = &s->in, .iov_len = sizeof(s->in)};
-	struct msghdr m = {.msg_iov = &part,
-			   .msg_iovlen = 1,
-			   .msg_control = &control,
-			   .msg_controllen = sizeof(control.room)};
-	const struct cmsghdr *c;
-	ssize_t n;
-
-	*ret_fd = -1;
-	n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0)
-		return -errno;
-	c = CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
-	return n;
-}
-
-static int send_answer(struct serve *s, int socket, size_t bytes, int fd)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {};
-	struct iovec part = {.iov_base = &s->out, .iov_len = bytes};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		m.msg_control = &control;
-		m.msg_controllen = sizeof(control.room);
-		control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
-						.cmsg_type = SCM_RIGHTS,
-						.cmsg_len = CMSG_LEN(sizeof(int))};
-		memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
-	}
-	return sendmsg(socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 int serve_socket(struct serve *s, int socket)
 {
 	_cleanup_close_ int in_fd = -1, out_fd = -1;
-	ssize_t n = receive(s, socket, &in_fd);
-	size_t bytes;
+	ssize_t n = pass_receive(socket, &s->in, sizeof(s->in), MSG_DONTWAIT, &in_fd);
+	struct iovec part = {.iov_base = &s->out};
 
 	if (n == 0)
 		return -ECONNRESET;
 	if (n < 0)
-		return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
+		return n == -EAGAIN ? 0 : (int)n;
 	s->in_bytes = (size_t)n;
 	s->in_fd = in_fd;
-	bytes = answer(s, &out_fd);
-	return send_answer(s, socket, bytes, out_fd);
+	part.iov_len = answer(s, &out_fd);
+	return pass_send(socket, &part, 1, out_fd, MSG_DONTWAIT);
 }

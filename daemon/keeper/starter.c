@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 
 #include "daemon/keeper/confine.h"
+#include "daemon/keeper/pass.h"
 #include "profd/base.h"
 
 #define FIRST_PASSED_FD 3 /* SD_LISTEN_FDS_START */
@@ -47,22 +48,9 @@ struct starter {
 
 static int tell(struct starter *s, const struct starter_message *message, int fd)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {};
 	struct iovec part = {.iov_base = (void *)message, .iov_len = sizeof(*message)};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
 
-	if (fd >= 0) {
-		m.msg_control = &control;
-		m.msg_controllen = sizeof(control.room);
-		control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
-						.cmsg_type = SCM_RIGHTS,
-						.cmsg_len = CMSG_LEN(sizeof(int))};
-		memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
-	}
-	return sendmsg(s->socket, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return pass_send(s->socket, &part, 1, fd, 0);
 }
 
 /* ---- in the child that becomes an engine */

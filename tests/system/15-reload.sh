@@ -57,7 +57,7 @@ share=$(python3 -c "print($total / ($spent * 1e9 / $(getconf CLK_TCK)))")
 eval "$(raw "$file" samples x=.)"
 figure "over a change from 50 to 400 Hz: $total samples, $share of the CPU time spent"
 is "0.8 <= $share <= 1.1" || { go tool pprof -raw "$file" | head -20; fail "not the CPU time"; }
-pprof -raw "$file" | grep -q '^Comment: 1 times the frequency was changed' || fail "it does not say so"
+pprof -raw "$file" | grep -c >/dev/null '^Comment: 1 times the frequency was changed' || fail "it does not say so"
 grep -q 'settings read anew: frequency, ring$' "$T/profd.log" || fail "the journal does not say what changed"
 lost=$(counter cpu_samples)
 [ "$lost" -gt 100 ] || fail "the count of samples began anew: $lost"
@@ -89,12 +89,12 @@ wait "$snap" || fail "the measurement of the other event was lost"
 is "$SECONDS < 50" || fail "it went on"
 file=$(cat "$T/path")
 valid "$file"
-pprof -raw "$file" | grep -q "^Comment: ends where the event was changed, from $event to page-faults" ||
+pprof -raw "$file" | grep -c >/dev/null "^Comment: ends where the event was changed, from $event to page-faults" ||
 	{ pprof -raw "$file" | head; fail "it does not say why it ended"; }
 eval "$(raw "$file" cpu x=.)"
 is "$total > 0" || fail "nothing in it"
 snapshot --type cpu --seconds 1s
-pprof -raw "${files[0]}" | grep -q '^page-faults/count\|samples/count page-faults/count' ||
+pprof -raw "${files[0]}" | grep -c >/dev/null '^page-faults/count\|samples/count page-faults/count' ||
 	{ pprof -raw "${files[0]}" | head -12; fail "not of the new event"; }
 valid "${files[0]}"
 
