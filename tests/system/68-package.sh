@@ -179,6 +179,8 @@ status_is 0 inside profctl enable --restart redis-server
 
 echo "- removed"
 package --remove profd
+grep -q 'redis-server.service: disabled; it keeps the client until: systemctl restart' "$T/dpkg.log" ||
+	{ cat "$T/dpkg.log"; fail "the removal does not say what to restart"; }
 [ "$(state profd)" = inactive ] || fail "the daemon still runs"
 inside test ! -e /etc/systemd/system/redis-server.service.d || fail "redis is still enabled"
 inside test ! -e /run/profd || fail "the runtime directory is left"
