@@ -220,7 +220,8 @@ static void test_each_file_in_its_way(void **state)
 		struct wire_file m = {.head = {WIRE_OPEN, getpid()}, .file = i};
 		bool exists = i < ARRAY_SIZE(is_read);
 
-		assert_int_equal(ask(&m, sizeof(m)), exists && !is_read[i] ? 1 : -EPERM);
+		assert_int_equal(ask(&m, sizeof(m)), exists && (!is_read[i] || i == KEEPER_STATUS) ? 1
+									       : -EPERM);
 		m.head.verb = WIRE_READ;
 		assert_int_equal(ask(&m, sizeof(m)), exists && is_read[i] ? 0 : -EPERM);
 		m.zero = 1;
