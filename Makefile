@@ -30,9 +30,9 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	keeper/confine keeper/debug keeper/guard keeper/keeper keeper/machine keeper/open \
 	keeper/pass keeper/peek keeper/permit keeper/remote keeper/serve keeper/starter \
 	keeper/tracepoint keeper/walk \
-	proc/allocator proc/elf proc/elf_links proc/ending proc/identity proc/mapping \
-	proc/maps proc/memory proc/module proc/module-file proc/module-sweep proc/opening \
-	proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \
+	proc/allocator proc/elf proc/elf_links proc/elf_sections proc/ending proc/identity \
+	proc/mapping proc/maps proc/memory proc/module proc/module-file proc/module-sweep \
+	proc/opening proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
 	heap/client heap/cpu heap/read heap/refused heap/trim \

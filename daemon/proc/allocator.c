@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "daemon/proc/elf.h"
+#include "daemon/proc/elf_sections.h"
 #include "profd/base.h"
 #include "profd/limits.h"
 
@@ -122,29 +123,12 @@ static int read_marks(int fd, const Elf64_Shdr *table, const Elf64_Shdr *names_o
 	return r;
 }
 
-static int read_sections(int fd, Elf64_Shdr **ret, size_t *ret_n)
+static int read_sections(int fd, struct elf_sections *ret_sections)
 {
 	Elf64_Ehdr header;
-	Elf64_Shdr *sections;
-	int r = elf_read_at(fd, 0, &header, sizeof(header));
+	int r = elf_read_header(fd, &header);
 
-	if (r < 0)
-		return r;
-	if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
-	    header.e_shentsize != sizeof(*sections) || header.e_shnum > MAX_SECTIONS)
-		return -EBADMSG;
-	sections = calloc(header.e_shnum + 1u, sizeof(*sections));
-	if (!sections)
-		return -ENOMEM;
-	r = elf_read_at(fd, header.e_shoff, sections, header.e_shnum * sizeof(*sections));
-	if (r < 0) {
-		free(sections);
-		return r;
-	}
-	*ret = sections;
-	*ret_n = header.e_shnum;
-	return 0;
+	return r < 0 ? r : elf_read_sections(fd, &header, MAX_SECTIONS, 0, ret_sections);
 }
 
 static const char *choose_text(unsigned marks)
@@ -157,18 +141,18 @@ static const char *choose_text(unsigned marks)
 
 int allocator_find(int fd, size_t *budget_bytes, const char **ret)
 {
-	_cleanup_free_ Elf64_Shdr *sections = NULL;
+	_cleanup_(elf_sections_done) struct elf_sections sections = {};
 	unsigned marks = 0;
-	size_t n;
-	int r = read_sections(fd, &sections, &n);
+	int r = read_sections(fd, &sections);
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		const Elf64_Shdr *s = &sections[i];
+	for (size_t i = 0; r == 0 && i < sections.n; i++) {
+		const Elf64_Shdr *s = &sections.headers[i];
 
 		if (s->sh_type != SHT_DYNSYM && s->sh_type != SHT_SYMTAB)
 			continue;
-		r = s->sh_link < n ? read_marks(fd, s, &sections[s->sh_link], budget_bytes, &marks)
-				   : -EBADMSG;
+		r = s->sh_link < sections.n
+			    ? read_marks(fd, s, &sections.headers[s->sh_link], budget_bytes, &marks)
+			    : -EBADMSG;
 	}
 	if (marks == 0 && r < 0)
 		return r;

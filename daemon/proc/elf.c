@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/proc/elf_sections.h"
 #include "profd/base.h"
 
 #define ELF_MAX_PROGRAM_HEADERS 128
@@ -73,13 +74,10 @@ static int read_headers(struct elf_reader *r)
 	if (fstat(r->fd, &st) < 0)
 		return -errno;
 	r->file_bytes = (uint64_t)st.st_size;
-	rc = elf_read_at(r->fd, 0, &r->header, sizeof(r->header));
+	rc = elf_read_header(r->fd, &r->header);
 	if (rc < 0)
 		return rc;
-	if (memcmp(r->header.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    r->header.e_ident[EI_CLASS] != ELFCLASS64 ||
-	    r->header.e_ident[EI_DATA] != ELFDATA2LSB ||
-	    r->header.e_phentsize != sizeof(Elf64_Phdr) || r->header.e_phnum == 0)
+	if (r->header.e_phentsize != sizeof(Elf64_Phdr) || r->header.e_phnum == 0)
 		return -EBADMSG;
 	r->n_program_headers = min((unsigned)r->header.e_phnum, (unsigned)ELF_MAX_PROGRAM_HEADERS);
 	return elf_read_at(r->fd, r->header.e_phoff, r->program_headers,
@@ -243,21 +241,8 @@ static void find_eh_frame_hdr(const struct elf_reader *r, struct elf_layout *lay
 	}
 }
 
-struct sections {
-	Elf64_Shdr *headers;
-	unsigned n;
-	char *names; /* ends with 0 */
-	size_t names_bytes;
-};
-
-static void sections_done(struct sections *s)
-{
-	free(s->headers);
-	free(s->names);
-}
-
 /* The bytes in the file of the section @i; false: none that could be right. */
-static bool section_range(const struct elf_reader *r, const struct sections *s, unsigned i,
+static bool section_range(const struct elf_reader *r, const struct elf_sections *s, unsigned i,
 			  struct module_range *ret_range)
 {
 	const Elf64_Shdr *h = &s->headers[i];
@@ -269,43 +254,18 @@ static bool section_range(const struct elf_reader *r, const struct sections *s, 
 	return true;
 }
 
-static bool find_section(const struct elf_reader *r, const struct sections *s, const char *name,
+static bool find_section(const struct elf_reader *r, const struct elf_sections *s, const char *name,
 			 struct module_range *ret_range)
 {
 	for (unsigned i = 0; i < s->n; i++)
-		if (s->headers[i].sh_name < s->names_bytes &&
-		    strcmp(s->names + s->headers[i].sh_name, name) == 0)
+		if (strcmp(elf_section_name(s, &s->headers[i]), name) == 0)
 			return section_range(r, s, i, ret_range);
 	return false;
 }
 
-/* Leaves *s without sections if the file has none that make sense. */
-static int read_sections(const struct elf_reader *r, struct sections *s)
-{
-	unsigned n = r->header.e_shnum, names = r->header.e_shstrndx;
-
-	if (n == 0 || n > ELF_MAX_SECTION_HEADERS || r->header.e_shentsize != sizeof(*s->headers))
-		return 0;
-	s->headers = calloc(n, sizeof(*s->headers));
-	if (!s->headers)
-		return -ENOMEM;
-	if (elf_read_at(r->fd, r->header.e_shoff, s->headers, n * sizeof(*s->headers)) < 0)
-		return 0;
-	s->n = n;
-	if (names >= n)
-		return 0;
-	s->names_bytes = min(s->headers[names].sh_size, (uint64_t)ELF_MAX_NAME_BYTES);
-	s->names = calloc(1, s->names_bytes + 1);
-	if (!s->names)
-		return -ENOMEM;
-	if (elf_read_at(r->fd, s->headers[names].sh_offset, s->names, s->names_bytes) < 0)
-		s->names_bytes = 0;
-	return 0;
-}
-
 /* The section that starts where .eh_frame is known to start, or else the one
  * that has its name. */
-static void find_eh_frame(const struct elf_reader *r, const struct sections *s,
+static void find_eh_frame(const struct elf_reader *r, const struct elf_sections *s,
 			  struct elf_layout *layout)
 {
 	if (layout->eh_frame.bytes == 0) {
@@ -320,11 +280,12 @@ static void find_eh_frame(const struct elf_reader *r, const struct sections *s,
 
 static int find_tables(const struct elf_reader *r, struct elf_layout *layout)
 {
-	_cleanup_(sections_done) struct sections s = {0};
-	int rc = read_sections(r, &s);
+	_cleanup_(elf_sections_done) struct elf_sections s = {0};
 
-	if (rc < 0)
-		return rc;
+	/* Without sections that make sense there is what program headers say. */
+	if (elf_read_sections(r->fd, &r->header, ELF_MAX_SECTION_HEADERS, ELF_MAX_NAME_BYTES, &s) ==
+	    -ENOMEM)
+		return -ENOMEM;
 	find_eh_frame(r, &s, layout);
 	if (!find_section(r, &s, ".gopclntab", &layout->go_table))
 		find_section(r, &s, ".data.rel.ro.gopclntab", &layout->go_table);

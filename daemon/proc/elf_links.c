@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/proc/elf.h"
+#include "daemon/proc/elf_sections.h"
 #include "profd/base.h"
 
 #define LINKS_MAX_NAME_BYTES	  (1u << 20)
@@ -19,55 +20,12 @@
 struct links_reader {
 	int fd;
 	Elf64_Ehdr header;
-	Elf64_Shdr *sections;
-	unsigned n_sections;
-	char *names; /* ends with a zero */
-	size_t names_bytes;
+	struct elf_sections sections;
 };
 
 static void reader_done(struct links_reader *r)
 {
-	free(r->sections);
-	free(r->names);
-}
-
-static int read_header(struct links_reader *r)
-{
-	int rc = elf_read_at(r->fd, 0, &r->header, sizeof(r->header));
-
-	if (rc < 0)
-		return rc;
-	if (memcmp(r->header.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    r->header.e_ident[EI_CLASS] != ELFCLASS64 || r->header.e_ident[EI_DATA] != ELFDATA2LSB)
-		return -EBADMSG;
-	return 0;
-}
-
-static int read_names(struct links_reader *r)
-{
-	const Elf64_Shdr *table;
-
-	if (r->header.e_shstrndx >= r->n_sections)
-		return -EBADMSG;
-	table = &r->sections[r->header.e_shstrndx];
-	r->names_bytes = min(table->sh_size, (uint64_t)LINKS_MAX_NAME_BYTES);
-	r->names = calloc(1, r->names_bytes + 1);
-	if (!r->names)
-		return -ENOMEM;
-	return elf_read_at(r->fd, table->sh_offset, r->names, r->names_bytes);
-}
-
-static int read_sections(struct links_reader *r)
-{
-	unsigned n = r->header.e_shnum;
-
-	if (n == 0 || n > PROFD_MAX_DEBUG_SECTIONS || r->header.e_shentsize != sizeof(*r->sections))
-		return -EBADMSG;
-	r->sections = calloc(n, sizeof(*r->sections));
-	if (!r->sections)
-		return -ENOMEM;
-	r->n_sections = n;
-	return elf_read_at(r->fd, r->header.e_shoff, r->sections, n * sizeof(*r->sections));
+	elf_sections_done(&r->sections);
 }
 
 /* The section's bytes, at most @size. Returns how many, 0 if it has more. */
@@ -129,7 +87,7 @@ static void read_note(const struct links_reader *r, const Elf64_Shdr *section,
 static void look_at_section(const struct links_reader *r, const Elf64_Shdr *section,
 			    struct elf_links *links)
 {
-	const char *name = section->sh_name < r->names_bytes ? r->names + section->sh_name : "";
+	const char *name = elf_section_name(&r->sections, section);
 
 	if (section->sh_type == SHT_NOTE)
 		read_note(r, section, links);
@@ -166,17 +124,16 @@ int elf_read_links(int fd, struct elf_links *ret_links)
 
 	if (!links)
 		return -ENOMEM;
-	rc = read_header(&r);
+	rc = elf_read_header(fd, &r.header);
 	if (rc < 0)
 		return rc;
 	find_code(&r, links);
-	rc = read_sections(&r);
-	if (rc == 0)
-		rc = read_names(&r);
+	rc = elf_read_sections(fd, &r.header, PROFD_MAX_DEBUG_SECTIONS, LINKS_MAX_NAME_BYTES,
+			       &r.sections);
 	if (rc < 0 && rc != -EBADMSG)
 		return rc;
-	for (unsigned i = 0; rc == 0 && i < r.n_sections; i++)
-		look_at_section(&r, &r.sections[i], links);
+	for (unsigned i = 0; i < r.sections.n; i++)
+		look_at_section(&r, &r.sections.headers[i], links);
 	*ret_links = *links;
 	return 0;
 }
