@@ -42,9 +42,10 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	scribe/abbrev scribe/ages scribe/asker scribe/cache scribe/debug scribe/demangle \
 	scribe/file_key scribe/function scribe/go_names scribe/image scribe/job \
 	scribe/kallsyms scribe/outbox scribe/package scribe/packed scribe/perf_map \
-	scribe/quarantine scribe/range scribe/sandbox scribe/scribe scribe/section \
-	scribe/separate scribe/source scribe/spawn scribe/split scribe/split-file \
-	scribe/splits scribe/symbol scribe/symbolize scribe/symtab scribe/worker \
+	scribe/quarantine scribe/range scribe/sandbox scribe/scribe scribe/scribe-state \
+	scribe/section scribe/separate scribe/source scribe/spawn scribe/split \
+	scribe/split-file scribe/splits scribe/symbol scribe/symbolize scribe/symtab \
+	scribe/worker \
 	store/name store/retain store/store \
 	control/access control/comments control/dump control/ended control/journal \
 	control/last control/list control/losses control/others control/passive control/peer \

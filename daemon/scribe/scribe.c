@@ -30,38 +30,9 @@
 
 #include "profd/base.h"
 #include "profd/limits.h"
-#include "daemon/scribe/job.h"
-#include "daemon/scribe/outbox.h"
-#include "daemon/scribe/quarantine.h"
-#include "daemon/scribe/spawn.h"
+#include "daemon/scribe/scribe-state.h"
 #include "proto/control.h"
 #include "proto/scribe.pb-c.h"
-
-enum scribe_state {
-	SCRIBE_IDLE,
-	SCRIBE_SENDING,
-	SCRIBE_RUNNING,
-};
-
-struct scribe {
-	sd_event *loop;
-	char *program;
-	struct spawned process;
-	sd_event_source *on_socket, *on_exit, *on_time, *on_work;
-	uint64_t job_limit_ns;
-
-	enum scribe_state state;
-	struct job *jobs; /* the first is the one at work */
-	size_t n_jobs;
-	uint32_t last_id;
-	uint32_t reading; /* the module being parsed; 0: none */
-	struct outbox outbox;
-	struct quarantine *quarantine;
-	struct module_table *modules;
-	struct scribe_stats stats;
-	uint64_t starts;
-	bool renew;
-};
 
 static void scribe_step(struct scribe *s);
 
@@ -396,71 +367,4 @@ int scribe_submit(struct scribe *s, struct frozen *frozen, int dir_fd, const cha
 	if (s->state == SCRIBE_IDLE)
 		scribe_wake(s);
 	return 0;
-}
-
-void scribe_keep_modules(const struct scribe *s)
-{
-	for (const struct job *job = s->jobs; job; job = job->next)
-		for (size_t i = 0; i < job->n_modules; i++)
-			module_keep_id(s->outbox.modules, job->modules[i]);
-}
-
-void scribe_tidy(struct scribe *s)
-{
-	if (s->state == SCRIBE_IDLE && s->process.pid >= 0)
-		outbox_tidy(&s->outbox, s->process.socket);
-}
-
-void scribe_renew(struct scribe *s)
-{
-	s->renew = true;
-}
-
-uint64_t scribe_finished(const struct scribe *s)
-{
-	return s->last_id - s->n_jobs;
-}
-
-size_t scribe_pending(const struct scribe *s)
-{
-	return s->n_jobs;
-}
-
-uint64_t scribe_restarts(const struct scribe *s)
-{
-	return s->starts > 0 ? s->starts - 1 : 0;
-}
-
-void scribe_get_stats(const struct scribe *s, struct scribe_stats *ret_stats)
-{
-	*ret_stats = s->stats;
-	ret_stats->restarts = scribe_restarts(s);
-	ret_stats->quarantined = quarantine_total(s->quarantine);
-	ret_stats->debug_files = s->outbox.separate.found;
-	ret_stats->debug_refused = s->outbox.separate.refused;
-}
-
-const struct quarantine *scribe_quarantine(const struct scribe *s)
-{
-	return s->quarantine;
-}
-
-pid_t scribe_pid(const struct scribe *s)
-{
-	return s->process.pid;
-}
-
-void scribe_set_job_limit(struct scribe *s, uint64_t limit_ns)
-{
-	s->job_limit_ns = limit_ns;
-}
-
-void scribe_set_debug_recheck(struct scribe *s, uint64_t recheck_ns)
-{
-	s->outbox.recheck_ns = recheck_ns;
-}
-
-void scribe_set_cpu_limit(struct scribe *s, unsigned seconds)
-{
-	s->outbox.cpu_seconds = seconds;
 }
