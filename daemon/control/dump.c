@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "daemon/control/comments.h"
+#include "daemon/control/sight.h"
 #include "daemon/heap/read.h"
 #include "daemon/heap/trim.h"
 #include "profd/base.h"
@@ -300,12 +301,16 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 		.only_unit = filter->unit,
 		.main_module = main_module(d->ctx, filter),
 	};
+	struct sight sight = {0};
 	int r;
 
-	if (filter->sight) {
-		how.only_lives = filter->sight->lives;
-		how.n_only_lives = filter->sight->n_lives;
-		how.no_kernel = !filter->sight->kernel;
+	if (filter->one_user) {
+		r = sight_init(d->ctx, filter->uid, filter->pid, span->samples, &sight);
+		if (r < 0)
+			return r;
+		how.only_lives = sight.lives;
+		how.n_only_lives = sight.n_lives;
+		how.no_kernel = !sight.kernel;
 		how.main_module = filter->pid ? how.main_module : 0;
 	}
 	if (d->type == PROFILE_CPU) {
@@ -316,12 +321,13 @@ static int freeze_cpu(struct dump *d, const struct window_span *span,
 	} else {
 		comments_of_offcpu(&comments, d->ctx, span, d->note);
 	}
-	if (filter->sight)
-		comments_of_sight(&comments, filter->sight);
+	if (filter->one_user)
+		comments_of_sight(&comments, &sight);
 	how.comments = comments.lines;
 	how.n_comments = comments.n;
 	r = freeze_aggregate(d->ctx->modules, span->samples, &how, ret);
 	comments_done(&comments);
+	sight_done(&sight);
 	return r;
 }
 

@@ -6,7 +6,6 @@
 #pragma once
 
 #include "daemon/control/context.h"
-#include "daemon/control/sight.h"
 #include "daemon/profile/freeze.h"
 
 struct dump_options {
@@ -18,7 +17,8 @@ struct dump_options {
 struct dump_filter { /* cpu, offcpu: whose samples; zero: all */
 	pid_t pid;
 	const char *comm, *unit;
-	const struct sight *sight; /* NULL: of a caller who may see all */
+	bool one_user; /* what @uid may see (sight.h) */
+	uid_t uid;
 };
 
 struct dump_result {

@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "daemon/control/losses.h"
+#include "daemon/control/sight.h"
 #include "profd/base.h"
 
 struct ticket {
@@ -246,21 +247,12 @@ static int step_span(struct series *s, struct window_span *ret_span, bool *ret_o
 
 static void dump_span(struct series *s, const struct window_span *span, enum profile_type type)
 {
-	struct dump_filter filter = {.pid = s->spec.pid};
+	struct dump_filter filter = {
+		.pid = s->spec.pid, .one_user = !s->spec.any_uid, .uid = s->spec.uid};
 	struct dump_options options = s->spec.options;
 	struct ticket *ticket = ticket_new(s, NULL);
-	struct sight sight = {0};
 	int r = -ENOMEM;
 
-	if (!s->spec.any_uid) {
-		r = sight_init(s->ctx, s->spec.uid, s->spec.pid, span->samples, &sight);
-		if (r < 0) {
-			ticket_fail(s, ticket, profile_type_name(type), r);
-			return;
-		}
-		filter.sight = &sight;
-		r = -ENOMEM;
-	}
 	if (*s->spec.comm)
 		filter.comm = s->spec.comm;
 	if (*s->spec.unit)
@@ -269,7 +261,6 @@ static void dump_span(struct series *s, const struct window_span *span, enum pro
 		options.note = s->note;
 	if (ticket)
 		r = dump_cpu(s->ctx, span, &filter, type, &options, on_dump_done, ticket);
-	sight_done(&sight);
 	if (r < 0)
 		ticket_fail(s, ticket, profile_type_name(type), r);
 }
@@ -336,8 +327,8 @@ static int wait_until(struct series *s, uint64_t mono_ns)
 static void step_end(struct series *s)
 {
 	bool over = !s->spec.rotation && s->index >= s->spec.count;
-	bool nobody = !s->spec.rotation && !s->spec.cpu && !s->spec.offcpu &&
-		      !s->spec.threads && !s->targets;
+	bool nobody = !s->spec.rotation && !s->spec.cpu && !s->spec.offcpu && !s->spec.threads &&
+		      !s->targets;
 
 	if (s->pending || s->stepping)
 		return;

@@ -38,7 +38,7 @@ enum how {
 
 static struct control_context ctx;
 static struct server *server;
-static char path[64];
+static char dir[] = "/tmp/fuzz-control-XXXXXX", path[64];
 
 static void nothing(struct engine *e)
 {
@@ -70,10 +70,15 @@ static void offcpu_close(struct engine *e, struct window *w)
 {
 }
 
+static void end(void)
+{
+	server_free(server); /* the socket goes with it */
+	rmdir(dir);
+}
+
 static bool start(void)
 {
 	static const struct store_limits none;
-	char dir[] = "/tmp/fuzz-control-XXXXXX";
 
 	ctx.drain = ctx.scan = ctx.quit = nothing;
 	ctx.attach = attach;
@@ -89,7 +94,7 @@ static bool start(void)
 	    scribe_new(ctx.loop, ctx.modules, ctx.keeper, "/bin/true", &ctx.scribe) < 0)
 		return false;
 	snprintf(path, sizeof(path), "%s/socket", dir);
-	return server_new(&ctx, path, &server) == 0;
+	return server_new(&ctx, path, &server) == 0 && atexit(end) == 0;
 }
 
 static void run(void)
