@@ -40,22 +40,29 @@ figure "a full disk of 1 MiB: $lost profiles lost and counted, written again as 
 
 echo "- names"
 cat >"$T/named.py" <<'END'
-import ctypes, sys, time
+import ctypes, os, sys, time
 ctypes.CDLL(None).prctl(15, bytes.fromhex(sys.argv[1]), 0, 0, 0)
+pid = os.fork()  # which attaches anew, by its name
+if pid:
+    print('named', pid, flush=True)
+    os.waitpid(pid, 0)
 keep = [bytes(1000) for _ in range(10000)]
-print('named', flush=True)
 time.sleep(280)
 END
 named() { grep -q named "$T/target.log"; }
 for comm in ../../../etc/x $'a\nb' .. / '' $'\xc3\xa4\xf0\x9f' '-rf *'; do
 	target PROFD_RATE=4096 /usr/bin/env python3 "$T/named.py" "$(printf '%s' "$comm" | od -An -tx1 | tr -d ' \n')"
 	wait_for 20 named || fail "the program did not start"
+	parent=$target_pid
+	read -r _ target_pid <"$T/target.log"
+	own_pids+=("$target_pid")
 	wait_attached "$target_pid"
 	before=$(find "$T" -xdev -name '*.pb.gz' | wc -l)
 	"$profctl" --json snapshot --pid "$target_pid" --no-trim --output "$T/out" >"$T/said" || fail "no snapshot of $target_pid"
 	[ "$(find "$T" -xdev -name '*.pb.gz' | wc -l)" = $((before + 1)) ] || fail "the file of '$comm' is elsewhere"
 	ls "$T/out" | grep -qE "^heap_[A-Za-z0-9_-][A-Za-z0-9._-]*_${target_pid}_[0-9T.]+Z\.pb\.gz$" || { ls "$T/out"; fail "the name of '$comm'"; }
 	end_process "$target_pid"
+	end_process "$parent"
 done
 
 echo "- links"
