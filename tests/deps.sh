@@ -95,6 +95,7 @@ parts()
 		file /usr/lib/debug/.build-id libc6-dbg
 		file /usr/lib/python3/dist-packages/elftools python3-pyelftools
 		file /usr/share/doc/python3.11-dbg python3.11-dbg
+		program rustc rustc
 		program git git
 		program nginx nginx-light
 		program node nodejs

@@ -60,6 +60,17 @@ def calls_of_the_rows_start(case):
     return case.would_be([case.ours[0], *there[1:]])
 
 
+def first_block_alone(case):
+    """Of blocks side by side that overlap, eu-addr2line looks into the first, which need not
+    be the one with the inlined call."""
+    if len(case.facts.path) < 2:
+        return False
+    first = case.referee.look_at_first(case.facts.pc)
+    if len(first.path) == len(case.facts.path):
+        return False
+    return case.would_be([(name or short, file, line) for (name, short), file, line in first.chain()])
+
+
 def symbol_alone(case):
     """What eu-addr2line says where it does not find the function among the entries."""
     if len(case.facts.path) < 2 or len(case.theirs) != 1:
@@ -92,8 +103,8 @@ def place_of_no_unit(case):
 
 RULES = {
     'addr2line': (starts_with_file_0, symbol_for_a_nameless_call),
-    'eu-addr2line': (calls_of_the_rows_start, origin_in_another_unit, function_inside_a_type,
-                     place_of_no_unit),
+    'eu-addr2line': (calls_of_the_rows_start, first_block_alone, origin_in_another_unit,
+                     function_inside_a_type, place_of_no_unit),
     'llvm-symbolizer': (),
 }
 

@@ -193,6 +193,19 @@ class Referee:
         if len(found) == ways:
             found.append(path)
 
+    def first_way(self, die, pc):
+        """The way down of one that goes into the first block that holds the address."""
+        for child in die.iter_children():
+            call = child.tag == 'DW_TAG_inlined_subroutine'
+            if (call or child.tag in BLOCKS) and self.holds(child, pc):
+                return ([child] if call else []) + self.first_way(child, pc)
+        return []
+
+    def look_at_first(self, pc):
+        facts = self.look(pc)
+        function = facts.path[:1]
+        return Facts(pc, facts.unit, [function + self.first_way(function[0], pc)] if function else [])
+
     def look(self, pc):
         units = self.units_at(pc)
         paths = []

@@ -13,8 +13,8 @@ size is as likely as any other, so that long functions are met more often, as th
 a profiler, and instructions are met in their middle, as they are after return addresses
 were moved back into the call. What lies between functions (padding, PLT) is not asked for.
 
-Two names are the same if they are aliases (the symbol table has them at one address), if
-they read the same (two kinds of constructor), or if they differ by the optimizer's suffix
+Two names are the same if they are aliases (the symbol table has them at one address, as
+it has functions that the compiler found to be identical and folded), if they read the same (two kinds of constructor), or if they differ by the optimizer's suffix
 or the linker's version alone (.cold, .part.0, @@GLIBC_2.3). Where one tool has the
 linker's name and the other the source's bare one, which is all that DWARF has for it, its
 last part is compared. A file without a line (addr2line's "cp-demangle.o:?") is no place. A
@@ -273,9 +273,10 @@ class Names:
         self.readable = Readable(names | {unclone(name) for name in names})
         self.starts = collections.defaultdict(set)
         self.sizes = collections.defaultdict(int)
-        for at, size, name in symbols:
-            self.starts[name].add(at)
-            self.sizes[name, at] = max(size, self.sizes[name, at])
+        for at, size, symbol in symbols:
+            for name in {symbol, unclone(symbol)}:
+                self.starts[name].add(at)
+                self.sizes[name, at] = max(size, self.sizes[name, at])
 
     def covers(self, name, address):
         return any(at <= address < at + self.sizes[name, at] for at in self.starts[name])

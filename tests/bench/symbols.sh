@@ -2,13 +2,13 @@
 # Names, files, lines and inlined calls beside those of addr2line (binutils),
 # eu-addr2line (elfutils), llvm-symbolizer and, for some, of the DWARF itself: 10,000
 # random code addresses each of a Debian library and a Debian program with their debug
-# packages (the program is optimized at link time), of profd, and of a C++ program that
-# is all templates. What disagrees is shown by its class; what is explained was worked
+# packages (the program is optimized at link time), of profd, of a C++ program that is
+# all templates, in DWARF 5 and 4, and of one in Rust. What disagrees is shown by its class; what is explained was worked
 # out from the DWARF to be the tool's own (symbols.py, explained.py).
 # ADDRESSES=500 for a look; FILES="libc profd" for some of them.
 . "$(dirname "$0")/lib.sh"
 
-wanted=${FILES:-templates split-4 split-5 profd libc python3}
+wanted=${FILES:-templates dwarf4 split-4 split-5 profd libc python3 rust}
 files=()
 
 # add NAME FILE [PACKAGE]: with its debug file, where that comes in a package.
@@ -33,6 +33,14 @@ for version in 4 5; do
 		"$root/tests/fixtures/templates.cc" && g++ -o split-$version split-$version.o -pthread)
 	add split-$version "$T/split/split-$version"
 done
+if [[ " $wanted " = *" dwarf4 "* ]]; then
+	g++ -std=c++20 -O2 -g -gdwarf-4 -pthread -o "$T/dwarf4" "$root/tests/fixtures/templates.cc"
+	add dwarf4 "$T/dwarf4"
+fi
+if [[ " $wanted " = *" rust "* ]] && command -v rustc >/dev/null; then
+	RUSTC_BOOTSTRAP=1 rustc -O -g --crate-name rust -o "$T/rust" \
+		"$root/tests/fixtures/spin-inline.rs.txt" 2>/dev/null && add rust "$T/rust"
+fi
 add profd "$profd"
 add libc "$(ldd "$profd" | sed -n 's/.*libc\.so\.6 => \(\S*\).*/\1/p')" libc6-dbg
 [ ! -x /usr/bin/python3.11 ] || add python3 /usr/bin/python3.11 python3.11-dbg

@@ -3,8 +3,8 @@
 # right one. Programs that spin in a function of their own, each with its debug
 # information elsewhere: by build-id, by debuglink (beside, in .debug, below the debug
 # directory), in a root of its own, shared by dwz, packed (.gnu_debugdata),
-# compressed, split. And programs whose debug file must not be used: another build's at
-# the right path, one with another checksum, a debuglink that leads to /etc/shadow,
+# compressed, split, in DWARF 4. And programs whose debug file must not be used: another
+# build's at the right path, one with another checksum, a debuglink that leads to /etc/shadow,
 # through a symbolic link, or to a file that somebody else owns: refused and counted.
 . "$(dirname "$0")/../lib.sh"
 need_root
@@ -40,7 +40,9 @@ objcopy --compress-debug-sections=zlib-gabi "$T/full/packed" "$T/bin/packed"
 build rooted -static
 debug_of rooted "$(by_id "$T/root/usr/lib/debug" "$T/full/rooted")"
 mv "$T/bin/rooted" "$T/root/rooted"
-inlined=(byid beside hidden below packed)
+build four -gdwarf-4
+cp "$T/full/four" "$T/bin/four"
+inlined=(byid beside hidden below packed four)
 
 # Names alone, and names with lines.
 build mini
@@ -86,4 +88,4 @@ nameless "${bad[@]}"
 refused=$(counter debug_files_refused)
 is "$refused >= ${#bad[@]}" || fail "$refused refused"
 is "$(counter scribe_restarts) == 0" || fail "a scribe died"
-figure "inlined calls out of 8 kinds of debug files; $refused of ${#bad[@]} wrong ones refused"
+figure "inlined calls out of 9 kinds of debug files; $refused of ${#bad[@]} wrong ones refused"
