@@ -19,8 +19,9 @@ proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
 	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_location pprof_prune \
 	pprof_read pprof_top publish string_table
-preload_c := aside cpu_hooks environment fork intern interpose modules operators sampler \
-	service table trim walk walk-x86_64 weight session early live objects cpu
+preload_c := aside cpu_hooks environment fork intern interpose modules operators record \
+	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
+	early live objects cpu waits
 profctl_c := args command connect deliver disable dropin enable enabled executable expand \
 	fetch list main named_unit obstacles output private run run_options save series \
 	signals snapshot status symbolize systemctl table top units
@@ -35,7 +36,7 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	proc/opening proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
-	heap/client heap/cpu heap/read heap/refused heap/trim \
+	heap/client heap/cpu heap/read heap/refused heap/trim heap/waits \
 	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/settle profile/window \
@@ -47,9 +48,11 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	scribe/split-file scribe/splits scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/worker \
 	store/name store/retain store/store \
-	control/access control/comments control/dump control/ended control/journal \
-	control/last control/list control/losses control/others control/passive control/peer \
-	control/report control/series control/server control/sight control/users control/verbs
+	control/access control/comments control/dump control/dump_waits control/ended \
+	control/journal control/last control/list control/losses control/measure \
+	control/others control/passive control/peer control/report control/series \
+	control/series_targets control/server control/types control/sight control/users \
+	control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files
@@ -204,8 +207,8 @@ check-now: all unit fixtures $(BUILD)/gocheck
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/run $(TESTS)
 
 #: bench    what profd costs, and how right it is, as a table; installs what is missing
-#:          (BENCH="replace pairs programs start memory latency daemon cost unwind right
-#:          scribe symbols": only those; BENCH=peers: other heap profilers on the same loop;
+#:          (BENCH="replace pairs locks programs start memory latency daemon cost unwind
+#:          right scribe symbols": only those; BENCH=peers: other heap profilers on the same loop;
 #:          BENCH=thousand: a thousand attached; BENCH=slope: the daemon's memory, SECONDS_LONG=300)
 BENCH ?=
 bench:

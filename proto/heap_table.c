@@ -83,6 +83,17 @@ static int write_at(int fd, size_t offset, const void *bytes, size_t n)
 	return (size_t)k == n ? 0 : -EIO;
 }
 
+int heap_table_ask_waits(int fd, const struct heap_waits *waits)
+{
+	const size_t at = offsetof(struct heap_header, waits);
+	const size_t rest = offsetof(struct heap_waits, block_rate_ns);
+	int r = 0;
+
+	if (waits->on)
+		r = write_at(fd, at + rest, (char *)waits + rest, sizeof(*waits) - rest);
+	return r < 0 ? r : write_at(fd, at, &waits->on, sizeof(waits->on));
+}
+
 static void wake(int fd)
 {
 	const size_t offset = offsetof(struct heap_header, request.seq);

@@ -81,6 +81,10 @@ int heap_table_ages(int fd, const struct heap_copy *copy, uint64_t now_mono_ms,
 /* Copies the header alone. Returns 0 or -EBADMSG. */
 int heap_table_header(int fd, struct heap_header *ret_header);
 
+/* Asks the client to measure waits, or no more (profd/heap_table.h): all of @waits but
+ * `always`, which has to be 0 in the table. Returns 0 or -errno. */
+int heap_table_ask_waits(int fd, const struct heap_waits *waits);
+
 /* Writes the request and wakes the client; *ret_seq identifies the answer. @header
  * is the table's as just read. Returns 0 or -errno. */
 int heap_table_request(int fd, const struct heap_header *header, enum heap_verb verb,

@@ -92,13 +92,18 @@ check_homes()
 	[ -z "$hits" ] || complain "$hits"
 }
 
-exported='_ZdaPv _ZdaPvRKSt9nothrow_t _ZdaPvSt11align_val_t _ZdaPvSt11align_val_tRKSt9nothrow_t _ZdaPvm
-_ZdaPvmSt11align_val_t _ZdlPv _ZdlPvRKSt9nothrow_t _ZdlPvSt11align_val_t
+exported='_ZdaPv _ZdaPvRKSt9nothrow_t _ZdaPvSt11align_val_t _ZdaPvSt11align_val_tRKSt9nothrow_t
+_ZdaPvm _ZdaPvmSt11align_val_t _ZdlPv _ZdlPvRKSt9nothrow_t _ZdlPvSt11align_val_t
 _ZdlPvSt11align_val_tRKSt9nothrow_t _ZdlPvm _ZdlPvmSt11align_val_t _Znam _ZnamRKSt9nothrow_t
 _ZnamSt11align_val_t _ZnamSt11align_val_tRKSt9nothrow_t _Znwm _ZnwmRKSt9nothrow_t
-_ZnwmSt11align_val_t _ZnwmSt11align_val_tRKSt9nothrow_t aligned_alloc calloc capset free malloc
-memalign posix_memalign prctl pthread_create pthread_sigmask pvalloc realloc reallocarray setns
-sigaction signal sigprocmask sigtimedwait sigwait sigwaitinfo unshare valloc'
+_ZnwmSt11align_val_t _ZnwmSt11align_val_tRKSt9nothrow_t aligned_alloc calloc capset cnd_timedwait
+cnd_wait free malloc memalign mtx_lock mtx_timedlock mtx_unlock posix_memalign prctl
+pthread_barrier_wait pthread_cond_clockwait pthread_cond_timedwait pthread_cond_wait
+pthread_create pthread_join pthread_mutex_clocklock pthread_mutex_lock pthread_mutex_timedlock
+pthread_mutex_unlock pthread_rwlock_clockrdlock pthread_rwlock_clockwrlock pthread_rwlock_rdlock
+pthread_rwlock_timedrdlock pthread_rwlock_timedwrlock pthread_rwlock_unlock pthread_rwlock_wrlock
+pthread_sigmask pvalloc realloc reallocarray sem_clockwait sem_timedwait sem_wait setns sigaction
+signal sigprocmask sigtimedwait sigwait sigwaitinfo thrd_create thrd_join unshare valloc'
 
 check_preload()
 {

@@ -15,7 +15,7 @@ fixtures=$BUILD/fixtures
 gocheck=$BUILD/gocheck
 name=$(basename "$0" .sh)
 export PPROF_TMPDIR PROFD_SOCKET LC_ALL=C
-unset PROFD_RATE PROFD_DISABLE PROFD_CPU LD_PRELOAD
+unset PROFD_RATE PROFD_DISABLE PROFD_CPU PROFD_BLOCK PROFD_MUTEX LD_PRELOAD
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/profd-$name.XXXXXX")
 chmod 755 "$T"

@@ -1,8 +1,10 @@
 /*
- * What must know of the timers' signal. While sampling is off each is a tail call.
+ * What must know of new threads and of the timers' signal.
  *
  * Interposed: pthread_create, so that each thread gets its timer before its start
- * routine; sigaction and signal, so that the signal's action stays ours (a program
+ * routine; and thrd_create, too, for the stacks that create threads, and for the last
+ * moment at which a program has one thread (waits.h). The others are tail calls while
+ * timers are off: sigaction and signal, so that the signal's action stays ours (a program
  * that sets all signals to their default would otherwise be ended by the next
  * timer); pthread_sigmask, sigprocmask and the sigwait family, so that the signal
  * is neither blocked nor taken by a program that means "all signals".
@@ -10,8 +12,7 @@
  * The program sees its own settings: what it sets for our signal is remembered,
  * returned, and done when somebody else sends the signal.
  *
- * Threads of thrd_create(), which does not come by here, and of a raw clone() have
- * no timer.
+ * Threads of thrd_create() and of a raw clone() have no timer.
  */
 #include "client/preload/cpu.h"
 
@@ -19,15 +20,20 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/syscall.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client/preload/fast.h"
+#include "client/preload/record.h"
+#include "client/preload/session.h"
+#include "client/preload/waits.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
 static struct {
 	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	int (*thrd_create)(thrd_t *, thrd_start_t, void *);
 	int (*sigaction)(int, const struct sigaction *, struct sigaction *);
 	sighandler_t (*signal)(int, sighandler_t);
 	int (*pthread_sigmask)(int, const sigset_t *, sigset_t *);
@@ -77,16 +83,18 @@ static void *run(void *p)
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
 
-/* Our own thread is not sampled. What starting one takes is no part of the
- * program's heap. */
+static bool is_own(void *(*start)(void *))
+{
+	return (uint64_t)start - (uint64_t)__ehdr_start < (uint64_t)(_end - __ehdr_start);
+}
+
+/* What starting one takes is no part of the program's heap. */
 static FAST_COLD int create_sampled(pthread_t *thread, const pthread_attr_t *attr,
 				    void *(*start)(void *), void *argument)
 {
-	struct launch *launch = NULL;
+	struct launch *launch = fast_next.malloc(sizeof(*launch));
 	int r;
 
-	if ((uint64_t)start - (uint64_t)__ehdr_start >= (uint64_t)(_end - __ehdr_start))
-		launch = fast_next.malloc(sizeof(*launch));
 	if (!launch)
 		return NEXT(pthread_create)(thread, attr, start, argument);
 	*launch = (struct launch){start, argument};
@@ -99,11 +107,33 @@ static FAST_COLD int create_sampled(pthread_t *thread, const pthread_attr_t *att
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
 			  void *argument)
 {
+	int r;
+
 	if (unlikely(__atomic_load_n(&cpu_state, __ATOMIC_RELAXED) == CPU_NEW))
 		cpu_init();
+	if (is_own(start)) /* is not sampled */
+		return NEXT(pthread_create)(thread, attr, start, argument);
+	waits_init();
 	if (unlikely(cpu_is_on()))
-		return create_sampled(thread, attr, start, argument);
-	return NEXT(pthread_create)(thread, attr, start, argument);
+		r = create_sampled(thread, attr, start, argument);
+	else
+		r = NEXT(pthread_create)(thread, attr, start, argument);
+	if (r == 0)
+		record_note(HEAP_KIND_THREADCREATE, 1ULL << HEAP_OBJECT_SHIFT, 0);
+	return r;
+}
+
+EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
+{
+	int r;
+
+	waits_init();
+	if (!NEXT(thrd_create))
+		return thrd_error;
+	r = NEXT(thrd_create)(thread, start, argument);
+	if (r == thrd_success)
+		record_note(HEAP_KIND_THREADCREATE, 1ULL << HEAP_OBJECT_SHIFT, 0);
+	return r;
 }
 
 /* ---- the signal's action */

@@ -41,6 +41,17 @@ bool environment_parse_bytes(const char *text, uint64_t *ret_bytes)
 	return false;
 }
 
+/* Decimal digits only; 0: anything else. */
+static uint64_t read_number(const char *name)
+{
+	const char *text = getenv(name);
+	uint64_t n = 0;
+
+	for (; text && *text >= '0' && *text <= '9' && n <= MAX_RATE; text++)
+		n = n * 10 + (uint64_t)(*text - '0');
+	return text && *text == '\0' && n <= MAX_RATE ? n : 0;
+}
+
 static void read_all(struct environment *e)
 {
 	const char *text;
@@ -61,6 +72,8 @@ static void read_all(struct environment *e)
 	text = getenv("PROFD_CPU");
 	if (text && environment_parse_bytes(text, &hz) && hz <= MAX_CPU_HZ)
 		e->cpu_hz = (uint32_t)hz;
+	e->block_rate_ns = read_number("PROFD_BLOCK");
+	e->mutex_fraction = read_number("PROFD_MUTEX");
 }
 
 /* Of two threads that come first at once, each writes what the other does. */

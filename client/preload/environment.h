@@ -13,6 +13,8 @@ struct environment {
 	bool rate_invalid;	 /* it could not be read */
 	const char *socket_path; /* PROFD_SOCKET, or the default */
 	uint32_t cpu_hz;	 /* PROFD_CPU: sample CPU time by timers; 0: do not */
+	uint64_t block_rate_ns;	 /* PROFD_BLOCK: as in struct heap_waits; 0: not from the start */
+	uint64_t mutex_fraction; /* PROFD_MUTEX: likewise */
 };
 
 /* What it was when it was first asked for. NULL: it is too early, the C library has

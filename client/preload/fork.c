@@ -23,6 +23,7 @@
 #include "client/preload/service.h"
 #include "client/preload/session.h"
 #include "client/preload/table.h"
+#include "client/preload/waits.h"
 #include "client/preload/weight.h"
 
 /* The environment may have changed since the start. Empty: too long for a socket. */
@@ -57,6 +58,7 @@ static void fork_child(void)
 	/* The same numbers again would be drawn in both. */
 	session.seed = weight_mix(session.seed ^ (uint64_t)getpid());
 	fast_thread.random = 0;
+	waits_after_fork();
 	*session.here = 1;
 	service_attach(socket_path, fd);
 	close(fd);

@@ -86,26 +86,53 @@ uint32_t intern_stack(const uint64_t *regs)
 }
 
 /* The same frames of another kind are another stack. */
-static inline uint64_t hash_of_kind(const struct walk_summary *seen)
+static inline uint64_t hash_of_kind(const struct walk_summary *seen, enum heap_kind kind)
 {
-	return weight_mix(seen->hash ^ HEAP_KIND_CPU);
+	return weight_mix(seen->hash ^ kind);
 }
 
-/* Interrupted instructions are many, and each is another stack: they may not crowd
- * the heap's out. */
+/* What is not the heap's may not crowd that out: of interrupted instructions there are
+ * many, and each is another stack. */
+static bool may_add(void)
+{
+	return table_has_room(HEAP_REGION_STACKS) && table_has_room(HEAP_REGION_FRAMES) &&
+	       table_has_room(HEAP_REGION_BUCKETS);
+}
+
+uint32_t intern_stack_of(enum heap_kind kind, const uint64_t *regs)
+{
+	struct walk_summary seen, again;
+	uint32_t index, frames;
+
+	walk_stack(regs, NULL, 0, &seen);
+	seen.hash = hash_of_kind(&seen, kind);
+	index = find_stack(seen.hash, INTERN_NONE);
+	if (likely(index != INTERN_NONE))
+		return index;
+	if (!may_add())
+		return INTERN_NONE;
+	frames = table_take(HEAP_REGION_FRAMES, seen.n_frames);
+	if (frames == TABLE_FULL)
+		return INTERN_NONE;
+	walk_stack(regs, &session.frames[frames], seen.n_frames, &again);
+	if (hash_of_kind(&again, kind) != seen.hash)
+		return INTERN_NONE;
+	index = add_stack(&seen, frames, kind);
+	return index == INTERN_NONE ? INTERN_NONE : find_stack(seen.hash, index);
+}
+
 static FAST_COLD uint32_t add_interrupted(const void *context, uint64_t hash, uint32_t n_frames)
 {
 	struct walk_summary again;
 	uint32_t index, frames;
 
-	if (!table_has_room(HEAP_REGION_STACKS) || !table_has_room(HEAP_REGION_FRAMES) ||
-	    !table_has_room(HEAP_REGION_BUCKETS))
+	if (!may_add())
 		return INTERN_NONE;
 	frames = table_take(HEAP_REGION_FRAMES, n_frames);
 	if (frames == TABLE_FULL)
 		return INTERN_NONE;
 	again = walk_interrupted(context, &session.frames[frames], n_frames);
-	again.hash = hash_of_kind(&again);
+	again.hash = hash_of_kind(&again, HEAP_KIND_CPU);
 	if (again.hash != hash)
 		return INTERN_NONE;
 	index = add_stack(&again, frames, HEAP_KIND_CPU);
@@ -115,11 +142,10 @@ static FAST_COLD uint32_t add_interrupted(const void *context, uint64_t hash, ui
 uint32_t intern_interrupted(const void *context)
 {
 	struct walk_summary seen = walk_interrupted(context, NULL, 0);
-	uint64_t hash = hash_of_kind(&seen);
+	uint64_t hash = hash_of_kind(&seen, HEAP_KIND_CPU);
 	uint32_t index = find_stack(hash, INTERN_NONE);
 
-	return likely(index != INTERN_NONE) ? index
-					    : add_interrupted(context, hash, seen.n_frames);
+	return likely(index != INTERN_NONE) ? index : add_interrupted(context, hash, seen.n_frames);
 }
 
 static FAST_COLD uint32_t add_bucket(uint32_t stack, uint64_t size_class)

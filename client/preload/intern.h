@@ -5,11 +5,16 @@
 
 #include <stdint.h>
 
+#include "profd/heap_table.h"
+
 #define INTERN_NONE UINT32_MAX /* the region is full */
 
 /* The index of the calling thread's stack, from the caller of the interposed
  * function outwards. Walks it from @regs, as walk_stack(). */
 uint32_t intern_stack(const uint64_t *regs);
+
+/* The same of a kind other than the heap's, which may take half of the room. */
+uint32_t intern_stack_of(enum heap_kind kind, const uint64_t *regs);
 
 /* The index of the stack, of HEAP_KIND_CPU, that a signal interrupted; @context is
  * what its handler was given. */

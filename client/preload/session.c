@@ -28,6 +28,7 @@
 #include "client/preload/service.h"
 #include "client/preload/table.h"
 #include "client/preload/trim.h"
+#include "client/preload/waits.h"
 #include "client/preload/weight.h"
 
 #define STACK_LIMIT_MIN (8ULL << 20)
@@ -133,9 +134,8 @@ void session_begin(void)
 	uint32_t fresh = SESSION_NEW;
 	int saved = errno;
 
-	if (!environment ||
-	    !__atomic_compare_exchange_n(&session.state, &fresh, SESSION_STARTING, false,
-					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	if (!environment || !__atomic_compare_exchange_n(&session.state, &fresh, SESSION_STARTING,
+							 false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return;
 	begin(environment);
 	errno = saved;
@@ -147,8 +147,11 @@ static void complete(const struct environment *environment)
 	trim_init();
 	/* An allocator may register its fork handlers at its first use. The C library's
 	 * has none, and a program that never allocates is spared that one's start. */
-	if (!trim_is_glibc())
+	if (!trim_is_glibc()) {
 		fast_next.free(fast_next.malloc(1));
+		waits_init(); /* it takes locks by these names, and our thread may be in it */
+	}
+	waits_begin(environment->block_rate_ns, environment->mutex_fraction);
 	fork_init(environment->socket_path);
 	operators_init();
 	cpu_init();

@@ -16,6 +16,7 @@
 #include <ucontext.h>
 
 #include "client/preload/fast.h"
+#include "client/preload/record.h"
 #include "client/preload/sampler.h"
 #include "client/preload/session.h"
 
@@ -43,6 +44,28 @@ __attribute__((naked, noinline)) void sampler_note(void *p, size_t size)
 		"movq %rax, 56(%rsp)\n\t"
 		"movq %rsp, %rdx\n\t"
 		"call sampler_take\n\t"
+		"addq $72, %rsp\n\t"
+		".cfi_adjust_cfa_offset -72\n\t"
+		"ret");
+}
+
+/* The same for record_take(), whose registers come fourth. */
+__attribute__((naked, noinline)) void record_note(enum heap_kind kind, uint64_t count, uint64_t ns)
+{
+	__asm__("subq $72, %rsp\n\t"
+		".cfi_adjust_cfa_offset 72\n\t"
+		"movq %rbx, (%rsp)\n\t"
+		"movq %rbp, 8(%rsp)\n\t"
+		"leaq 80(%rsp), %rax\n\t"
+		"movq %rax, 16(%rsp)\n\t"
+		"movq %r12, 24(%rsp)\n\t"
+		"movq %r13, 32(%rsp)\n\t"
+		"movq %r14, 40(%rsp)\n\t"
+		"movq %r15, 48(%rsp)\n\t"
+		"movq 72(%rsp), %rax\n\t"
+		"movq %rax, 56(%rsp)\n\t"
+		"movq %rsp, %rcx\n\t"
+		"call record_take\n\t"
 		"addq $72, %rsp\n\t"
 		".cfi_adjust_cfa_offset -72\n\t"
 		"ret");

@@ -11,6 +11,7 @@
 
 #include "client/profctl/profctl.h"
 #include "profd/base.h"
+#include "profd/limits.h"
 
 static int set_environment(const struct command_options *options, uint32_t timers_hz)
 {
@@ -34,6 +35,12 @@ static int set_environment(const struct command_options *options, uint32_t timer
 	if (options->rate_bytes > 0 && setenv("PROFD_RATE", rate, 1) < 0)
 		return -errno;
 	if (timers_hz > 0 && setenv("PROFD_CPU", hz, 1) < 0)
+		return -errno;
+	snprintf(rate, sizeof(rate), "%d", PROFD_BLOCK_RATE_NS);
+	if (options->block && setenv("PROFD_BLOCK", rate, 0) < 0)
+		return -errno;
+	snprintf(rate, sizeof(rate), "%d", PROFD_MUTEX_FRACTION);
+	if (options->mutex && setenv("PROFD_MUTEX", rate, 0) < 0)
 		return -errno;
 	return 0;
 }

@@ -13,6 +13,7 @@ struct command_options {
 	char **argv;
 	const char *preload;  /* library to load first; NULL: none */
 	bool heap;	      /* load it in any case; else for timers alone */
+	bool block, mutex;    /* it measures these, at the rates of limits.h unless told */
 	const char *socket;   /* for the library */
 	uint64_t rate_bytes;  /* 0: the library's default */
 	const sigset_t *mask; /* signal mask and */

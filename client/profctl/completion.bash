@@ -27,14 +27,14 @@ _profctl_files()
 _profctl_value()
 {
 	case $verb:$1 in
-	*:--socket | run:--cpu | run:--heap | run:--offcpu | top:--base | symbolize:--output | symbolize:-o)
+	*:--socket | run:--cpu | run:--heap | run:--offcpu | run:--block | run:--mutex | top:--base | symbolize:--output | symbolize:-o)
 		_profctl_files -f ;;
 	run:--output | snapshot:--output | symbolize:--debug-dir) _profctl_files -d ;;
 	snapshot:--pid) _profctl_words "$(_profctl_targets pid)" ;;
 	snapshot:--comm) _profctl_words "$(_profctl_targets comm)" ;;
 	snapshot:--unit) _profctl_words "$(_profctl_targets unit)" ;;
-	snapshot:--type) _profctl_words "heap cpu offcpu threads heap,cpu" ;;
-	top:--type) _profctl_words "inuse_space inuse_objects alloc_space alloc_objects cpu samples offcpu" ;;
+	snapshot:--type) _profctl_words "heap cpu offcpu block mutex threadcreate threads heap,cpu block,mutex" ;;
+	top:--type) _profctl_words "inuse_space inuse_objects alloc_space alloc_objects cpu samples offcpu delay contentions" ;;
 	run:--event | run:-e) _profctl_words "cycles cpu-clock page-faults context-switches timers" ;;
 	run:--every | snapshot:--every | snapshot:--seconds) _profctl_words "1s 10s 30s 1m 5m 1h" ;;
 	run:--frequency | run:-F | run:--rate | snapshot:--count | top:-n) COMPREPLY=() ;;
@@ -58,7 +58,7 @@ _profctl()
 	local cur=${COMP_WORDS[COMP_CWORD]} verb= i
 	local common="--json --socket --help"
 	declare -A options=(
-		[run]="--output --cpu --heap --offcpu --every --frequency --event --rate -F -e --"
+		[run]="--output --cpu --heap --offcpu --block --mutex --every --frequency --event --rate -F -e --"
 		[snapshot]="--pid --comm --unit --all --type --every --count --seconds --output --no-trim --verbose -v"
 		[list]="--all"
 		[status]=""

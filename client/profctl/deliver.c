@@ -28,6 +28,11 @@ bool deliver_wants_heap(const struct deliver *d)
 	return d->output || d->heap;
 }
 
+bool deliver_wants_client(const struct deliver *d)
+{
+	return deliver_wants_heap(d) || d->block || d->mutex;
+}
+
 static int expand(const struct deliver *d, const char *name, pid_t pid, char **ret_path)
 {
 	struct expand values = {.pid = pid, .host = d->host};
@@ -59,7 +64,26 @@ int deliver_check(const struct deliver *d)
 	r = check_name(d, "--cpu", d->cpu);
 	if (r == 0)
 		r = check_name(d, "--offcpu", d->offcpu);
+	if (r == 0)
+		r = check_name(d, "--block", d->block);
+	if (r == 0)
+		r = check_name(d, "--mutex", d->mutex);
 	return r < 0 ? r : check_name(d, "--heap", d->heap);
+}
+
+/* One name is one file; it is the command's own. */
+static const char *name_of_process(struct deliver *d, const Profd__File *file, const char *name,
+				   bool *got)
+{
+	bool own = (pid_t)file->pid == d->pid;
+
+	if (!name)
+		return NULL;
+	*got = *got || own;
+	if (own || expand_has(name, 'p'))
+		return name;
+	d->others += strcmp(file->type, "heap") == 0;
+	return NULL;
 }
 
 /* The name that @file is to have; NULL: it has none. */
@@ -73,13 +97,12 @@ static const char *name_for(struct deliver *d, const Profd__File *file)
 		d->got_offcpu = true;
 		return d->offcpu;
 	}
-	if (strcmp(file->type, "heap") != 0 || !d->heap)
-		return NULL;
-	d->got_heap = d->got_heap || (pid_t)file->pid == d->pid;
-	/* One name is one file; it is the command's own. */
-	if ((pid_t)file->pid == d->pid || expand_has(d->heap, 'p'))
-		return d->heap;
-	d->others++;
+	if (strcmp(file->type, "heap") == 0)
+		return name_of_process(d, file, d->heap, &d->got_heap);
+	if (strcmp(file->type, "block") == 0)
+		return name_of_process(d, file, d->block, &d->got_block);
+	if (strcmp(file->type, "mutex") == 0)
+		return name_of_process(d, file, d->mutex, &d->got_mutex);
 	return NULL;
 }
 
@@ -148,6 +171,10 @@ void deliver_finish(const struct deliver *d)
 			     "setuid, or have run too short");
 	if (d->cpu && !d->got_cpu)
 		output_error("--cpu: there was no CPU profile");
+	if ((d->block && !d->got_block) || (d->mutex && !d->got_mutex))
+		output_error(
+			"--block, --mutex: the command itself had no client: it may be static, "
+			"or setuid, or have run too short");
 	if (d->offcpu && !d->got_offcpu)
 		output_error("--offcpu: there was no off-CPU profile");
 	if (d->output && d->written == 0)

@@ -13,13 +13,13 @@
 struct deliver {
 	const char *output; /* NULL: files are named */
 	/* names to be expanded; NULL: not wanted */
-	const char *cpu, *heap, *offcpu;
+	const char *cpu, *heap, *offcpu, *block, *mutex;
 	pid_t pid; /* of the command */
 	char host[256];
 	bool no_cpu;	  /* CPU samples were refused; it has been said */
 	unsigned written; /* files */
 	unsigned others;  /* heaps of other processes that had no name to go to */
-	bool got_cpu, got_heap, got_offcpu;
+	bool got_cpu, got_heap, got_offcpu, got_block, got_mutex;
 	bool failed;
 };
 
@@ -27,6 +27,7 @@ void deliver_init(struct deliver *deliver, const char *output, const char *cpu, 
 
 bool deliver_wants_cpu(const struct deliver *deliver);
 bool deliver_wants_heap(const struct deliver *deliver);
+bool deliver_wants_client(const struct deliver *deliver); /* heap, block or mutex */
 
 /* Whether the named files can be written, as far as can be told beforehand.
  * Returns 0 or -errno, reported. */

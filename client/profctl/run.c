@@ -31,6 +31,7 @@
 
 #define RUN_FINISH_MS  120000 /* of silence: no profile takes as long */
 #define RUN_DEFAULT_HZ 99
+#define WAITS_TYPES    2
 
 struct run {
 	const struct run_options *options;
@@ -64,7 +65,9 @@ static int fork_command(struct run *run, const char *library)
 	struct command_options how = {
 		.argv = run->options->argv,
 		.preload = library,
-		.heap = deliver_wants_heap(&run->deliver),
+		.heap = deliver_wants_client(&run->deliver),
+		.block = run->options->block != NULL,
+		.mutex = run->options->mutex != NULL,
 		.socket = run->daemon.socket,
 		.rate_bytes = run->options->rate_bytes,
 		.mask = &run->mask,
@@ -107,8 +110,20 @@ static int receive(const struct run *run, int timeout_ms, struct reply *ret_repl
 	return r < 0 ? r : connect_receive(run->watch_fd, ret_reply);
 }
 
+static size_t name_waits(const struct run *run, char **ret_types)
+{
+	size_t n = 0;
+
+	if (run->options->block)
+		ret_types[n++] = (char *)"block";
+	if (run->options->mutex)
+		ret_types[n++] = (char *)"mutex";
+	return n;
+}
+
 static int ask_to_watch(const struct run *run, struct reply *ret_reply, int *ret_signal)
 {
+	char *types[WAITS_TYPES];
 	Profd__Watch verb = PROFD__WATCH__INIT;
 	Profd__Request request = PROFD__REQUEST__INIT;
 	int r;
@@ -116,6 +131,8 @@ static int ask_to_watch(const struct run *run, struct reply *ret_reply, int *ret
 	verb.pid = (uint32_t)run->command.pid;
 	verb.timers_hz = run->timers_hz;
 	verb.offcpu = run->options->offcpu != NULL;
+	verb.types = types;
+	verb.n_types = name_waits(run, types);
 	request.verb_case = PROFD__REQUEST__VERB_WATCH;
 	request.watch = &verb;
 	r = connect_send(run->watch_fd, &request);
@@ -276,6 +293,7 @@ static void attend(struct run *run)
  * command's all the same. */
 static void finish(struct run *run)
 {
+	char *types[WAITS_TYPES];
 	Profd__Finish verb = PROFD__FINISH__INIT;
 	Profd__Request request = PROFD__REQUEST__INIT;
 	int number = 0;
@@ -283,6 +301,8 @@ static void finish(struct run *run)
 	verb.cpu = deliver_wants_cpu(&run->deliver);
 	verb.heap = deliver_wants_heap(&run->deliver);
 	verb.offcpu = run->options->offcpu != NULL;
+	verb.types = types;
+	verb.n_types = name_waits(run, types);
 	verb.send_files = !run->options->output;
 	request.verb_case = PROFD__REQUEST__VERB_FINISH;
 	request.finish = &verb;
@@ -358,9 +378,11 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 	run.options = &options;
 	deliver_init(&run.deliver, options.output, options.cpu, options.heap);
 	run.deliver.offcpu = options.offcpu;
+	run.deliver.block = options.block;
+	run.deliver.mutex = options.mutex;
 	if (check_output(&run) < 0)
 		return PROFCTL_FAILED;
-	if ((deliver_wants_heap(&run.deliver) || !options.event) &&
+	if ((deliver_wants_client(&run.deliver) || !options.event) &&
 	    private_find("libprofd.so", &library) < 0)
 		return PROFCTL_FAILED;
 	run.signals_fd = signals_open(watched, ARRAY_SIZE(watched), &run.mask);

@@ -17,8 +17,11 @@ const char run_options_help[] =
 	"  --cpu FILE     write only what is named: the CPU profile to FILE\n"
 	"  --heap FILE    and the heap profile to FILE\n"
 	"  --offcpu FILE  and what its threads waited for, and how long, to FILE (as root)\n"
+	"  --block FILE   and what its threads waited for one another for: locks, conditions\n"
+	"  --mutex FILE   and which code held locks that others waited for\n"
 	"                 %p is the process id, %h this machine, %t the moment; with %p in\n"
-	"                 --heap, every process that COMMAND started gets its file\n"
+	"                 --heap, --block, --mutex, every process that COMMAND started gets its "
+	"file\n"
 	"  --every D      also every D while it runs (500ms 30s 5m 2h)\n"
 	"  -F HZ          CPU samples a second; 99 by default\n"
 	"  -e, --event E  what CPU samples count: cycles (the default), cpu-clock, page-faults,\n"
@@ -37,6 +40,8 @@ enum {
 	OPTION_CPU,
 	OPTION_HEAP,
 	OPTION_OFFCPU,
+	OPTION_BLOCK,
+	OPTION_MUTEX,
 	OPTION_EVERY,
 	OPTION_RATE,
 };
@@ -46,6 +51,8 @@ static const struct option options[] = {
 	{"cpu", required_argument, NULL, OPTION_CPU},
 	{"heap", required_argument, NULL, OPTION_HEAP},
 	{"offcpu", required_argument, NULL, OPTION_OFFCPU},
+	{"block", required_argument, NULL, OPTION_BLOCK},
+	{"mutex", required_argument, NULL, OPTION_MUTEX},
 	{"every", required_argument, NULL, OPTION_EVERY},
 	{"frequency", required_argument, NULL, 'F'},
 	{"event", required_argument, NULL, 'e'},
@@ -67,6 +74,12 @@ static int take_option(const struct profctl *ctl, struct run_options *o, int val
 		return 0;
 	case OPTION_OFFCPU:
 		o->offcpu = optarg;
+		return 0;
+	case OPTION_BLOCK:
+		o->block = optarg;
+		return 0;
+	case OPTION_MUTEX:
+		o->mutex = optarg;
 		return 0;
 	case OPTION_EVERY:
 		return args_duration(ctl, "--every", 0, &o->every_ns);
@@ -93,6 +106,11 @@ static bool is_bad(const char *name)
 	return name && (!*name || expand_name(name, &values, &expanded) < 0);
 }
 
+static bool names_files(const struct run_options *o)
+{
+	return o->cpu || o->heap || o->offcpu || o->block || o->mutex;
+}
+
 static int complete(const struct profctl *ctl, struct run_options *o)
 {
 	const char *what = NULL;
@@ -100,20 +118,22 @@ static int complete(const struct profctl *ctl, struct run_options *o)
 	if (ctl->socket || ctl->json)
 		what = "--socket, --json: run has a profd of its own, and its output is the "
 		       "command's";
-	else if (o->output && (o->cpu || o->heap || o->offcpu))
-		what = "--output: does not go with --cpu, --heap and --offcpu";
+	else if (o->output && names_files(o))
+		what = "--output: does not go with --cpu, --heap, --offcpu, --block and --mutex";
 	else if (!o->argv[0] || !*o->argv[0])
 		what = "no command to run";
-	else if (is_bad(o->cpu) || is_bad(o->heap) || is_bad(o->offcpu))
-		what = "--cpu, --heap, --offcpu: in a name, write %p, %h, %t, or %% for a percent "
+	else if (is_bad(o->cpu) || is_bad(o->heap) || is_bad(o->offcpu) || is_bad(o->block) ||
+		 is_bad(o->mutex))
+		what = "--cpu, --heap, --offcpu, --block, --mutex: in a name, write %p, %h, %t, or "
+		       "%% for a percent "
 		       "sign";
 	else if (o->event && strcmp(o->event, RUN_TIMERS) == 0 &&
 		 o->frequency_hz > RUN_TIMERS_MAX_HZ)
 		what = "-F: the programs' own timers give at most 1000 samples a second";
 	else if (is_overwritten(o, o->cpu) || is_overwritten(o, o->heap))
 		what = "--every: needs %t in the names given to --cpu and --heap";
-	else if (o->every_ns > 0 && o->offcpu && !o->cpu && !o->heap)
-		what = "--every: the off-CPU profile is written at the end only";
+	else if (o->every_ns > 0 && names_files(o) && !o->cpu && !o->heap)
+		what = "--every: off-CPU, block and mutex profiles are written at the end only";
 	if (what) {
 		args_error(ctl, "%s", what);
 		return -EINVAL;
@@ -122,7 +142,7 @@ static int complete(const struct profctl *ctl, struct run_options *o)
 		o->timers = true;
 		o->event = NULL; /* profd knows of none */
 	}
-	if (!o->cpu && !o->heap && !o->offcpu && !o->output)
+	if (!names_files(o) && !o->output)
 		o->output = ".";
 	return 0;
 }

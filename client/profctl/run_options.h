@@ -12,8 +12,9 @@
 
 /* Strings are of the command line. */
 struct run_options {
-	const char *output;		   /* directory; NULL where files are named */
-	const char *cpu, *heap, *offcpu;   /* names to be expanded; NULL: not wanted */
+	const char *output; /* directory; NULL where files are named */
+	const char *cpu, *heap, *offcpu, *block,
+		*mutex;			   /* names to be expanded; NULL: not wanted */
 	const char *event;		   /* NULL: default */
 	bool timers;			   /* --event timers */
 	uint64_t every_ns;		   /* 0: only at the end */

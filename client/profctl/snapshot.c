@@ -19,11 +19,14 @@ static const char help[] =
 	"\n"
 	"  --pid N, --comm NAME, --unit UNIT, --all\n"
 	"                  whose profiles; all that you may see by default\n"
-	"  --type TYPES    heap, cpu, offcpu, threads, or several with commas; heap by default\n"
+	"  --type TYPES    heap, cpu, offcpu, block, mutex, threadcreate, threads, or several\n"
+	"                  with commas; heap by default\n"
 	"  --every D       go on, one snapshot every D (500ms 30s 5m 2h)\n"
 	"  --count N       so many snapshots; without it, until interrupted\n"
-	"  --seconds D     measure CPU and off-CPU time from now, for D; the type is then cpu\n"
-	"                  by default. Off-CPU time is measured for 10s by default\n"
+	"  --seconds D     measure CPU and off-CPU time, block and mutex from now, for D; the\n"
+	"                  type is then cpu by default. All but CPU time are measured for 10s\n"
+	"                  by default: nothing is before it is asked for (block and mutex of\n"
+	"                  programs that have PROFD_BLOCK or PROFD_MUTEX set: since their start)\n"
 	"  --output DIR    write the files there, not into profd's own directory\n"
 	"  --no-trim       do not make targets release free memory first\n"
 	"  -v, --verbose   show the trim lines, also where standard error is no terminal\n"
@@ -62,7 +65,8 @@ static const struct option options[] = {
 	ARGS_COMMON,
 };
 
-static const char *const known_types[] = {"heap", "cpu", "offcpu", "threads"};
+static const char *const known_types[] = {"heap",  "cpu",	   "offcpu", "block",
+					  "mutex", "threadcreate", "threads"};
 
 #define OFFCPU_DEFAULT_NS (10 * NSEC_PER_SEC)
 
@@ -88,8 +92,8 @@ static int add_type(struct snapshot *s, const char *name, size_t n)
 			s->types[s->n_types++] = (char *)known_types[i];
 		return 0;
 	}
-	output_error("--type: \"%.*s\" is no type of profile: write heap, cpu, offcpu or "
-		     "threads, or several with commas",
+	output_error("--type: \"%.*s\" is no type of profile: write heap, cpu, offcpu, block, "
+		     "mutex, threadcreate or threads, or several with commas",
 		     (int)n, name);
 	return -EINVAL;
 }
@@ -166,8 +170,11 @@ static int complete(const struct profctl *ctl, struct snapshot *s)
 		what = "--comm, --unit: the name is empty";
 	else if (s->count > 1 && s->every_ns == 0)
 		what = "--count: needs --every D";
-	else if (s->seconds_ns > 0 && !has_type(s, "cpu") && !has_type(s, "offcpu"))
-		what = "--seconds: measures CPU or off-CPU time, which --type leaves out";
+	else if (s->seconds_ns > 0 && !has_type(s, "cpu") && !has_type(s, "offcpu") &&
+		 !has_type(s, "block") && !has_type(s, "mutex"))
+		what = "--seconds: measures CPU or off-CPU time, block or mutex, which --type "
+		       "leaves "
+		       "out";
 	if (s->seconds_ns == 0 && has_type(s, "offcpu"))
 		s->seconds_ns = OFFCPU_DEFAULT_NS;
 	if (!what)

@@ -160,7 +160,7 @@ static void add_heap_losses(struct comments *c, const struct heap_header *h)
 	};
 
 	for (int i = 0; i < HEAP_LOST_N; i++)
-		if (h->lost[i])
+		if (h->lost[i] && what[i])
 			add(c, "%" PRIu64 " %s", h->lost[i], what[i]);
 }
 
@@ -179,6 +179,23 @@ void comments_of_heap(struct comments *c, const struct heap_profile *profile,
 	if (profile->header.notes & HEAP_NOTE_RATE_INVALID)
 		add(c, "PROFD_RATE could not be read: the default rate of %" PRIu64 " bytes holds",
 		    profile->header.rate_bytes);
+}
+
+void comments_of_waits(struct comments *c, const struct heap_profile *profile, bool block,
+		       const char *note)
+{
+	const struct heap_header *h = &profile->header;
+
+	if (note)
+		add(c, "%s", note);
+	if (block)
+		add(c, "block: shorter waits than %" PRIu64 " ns are sampled, and scaled up",
+		    h->waits.block_rate_ns);
+	if (h->lost[HEAP_LOST_WAITS])
+		add(c,
+		    "%" PRIu64
+		    " waits and threads lost since the process started: no room for their stacks",
+		    h->lost[HEAP_LOST_WAITS]);
 }
 
 /* Those of the span; the totals, as they are now, too where they are more. */

@@ -28,6 +28,9 @@ struct comments_heap {			     /* beside the profile itself */
 /* Lines for which there is no memory are left out. */
 void comments_of_heap(struct comments *c, const struct heap_profile *profile,
 		      const struct comments_heap *heap);
+/* Of what threads wait for one another; @block: and not of threads created, or mutexes. */
+void comments_of_waits(struct comments *c, const struct heap_profile *profile, bool block,
+		       const char *note);
 void comments_of_cpu(struct comments *c, const struct control_context *ctx,
 		     const struct window_span *span, const char *note);
 void comments_of_offcpu(struct comments *c, const struct control_context *ctx,

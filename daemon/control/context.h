@@ -44,7 +44,7 @@ struct control_timers {
 	char refused[256];    /* why perf events were not to be had; "": they were not asked for */
 	uint32_t main_module; /* of the command; 0: not known */
 	uint64_t samples;
-	uint64_t lost, missed; /* as in heap/cpu.h */
+	uint64_t lost, missed;	  /* as in heap/cpu.h */
 	uint64_t threads_refused; /* that could have no timer */
 	uint64_t confined;	  /* processes that stopped it before they set a filter */
 };
@@ -99,8 +99,9 @@ struct control_context {
 	struct window *offcpu; /* private: the command's off-CPU time; NULL: not wanted */
 	struct scribe *scribe;
 	struct store *store;
-	bool private;  /* one command's own daemon: its peers are one user */
-	pid_t watched; /* private: the command */
+	bool private;	     /* one command's own daemon: its peers are one user */
+	pid_t watched;	     /* private: the command */
+	unsigned last_waits; /* private: HEAP_WAITS_BIT of what is written at an end */
 	uint64_t start_mono_ns;
 	struct control_counters counters;
 	unsigned last_pending;	      /* last heaps being written (last.h) */

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "daemon/control/comments.h"
+#include "daemon/control/dump-state.h"
 #include "daemon/control/sight.h"
 #include "daemon/heap/read.h"
 #include "daemon/heap/trim.h"
@@ -21,28 +22,7 @@
 #define TRIM_POLL_FIRST_US 500
 #define TRIM_POLL_MOST_US  20000
 
-struct dump {
-	struct control_context *ctx;
-	struct dump_options options;
-	char *note;
-	dump_done_t done;
-	void *userdata;
-
-	enum profile_type type;
-	struct heap_client *client; /* a reference; NULL: not of a heap */
-	pid_t pid;		    /* whose threads; 0: everybody's */
-	struct trim trim;
-	bool trimmed; /* trim holds an answer, or why there is none */
-	sd_event_source *timer;
-	uint64_t poll_us;
-
-	int64_t time_unix_ns;
-	int fd; /* options.send: the unnamed file */
-	char name[STORE_NAME_BYTES];
-	char trim_line[256];
-};
-
-static void dump_free(struct dump *d)
+void dump_free(struct dump *d)
 {
 	sd_event_source_disable_unref(d->timer);
 	heap_client_unref(d->client);
@@ -83,7 +63,7 @@ static void on_scribe_done(const struct scribe_result *result, void *userdata)
 }
 
 /* Takes @frozen over. Returns 0 or -errno; then the dump is still the caller's. */
-static int submit(struct dump *d, struct frozen *frozen)
+int dump_submit(struct dump *d, struct frozen *frozen)
 {
 	int r;
 
@@ -102,10 +82,10 @@ static int submit(struct dump *d, struct frozen *frozen)
 			     on_scribe_done, d);
 }
 
-static int aggregate_heap(const struct heap_profile *p, struct aggregate **ret)
+int dump_aggregate(const struct heap_profile *p, size_t n_values, struct aggregate **ret)
 {
 	struct aggregate *a;
-	int r = aggregate_new(4, p->n_samples + 1, &a);
+	int r = aggregate_new(n_values, p->n_samples + 1, &a);
 
 	for (size_t i = 0; r >= 0 && i < p->n_samples; i++)
 		r = aggregate_add(a, &p->samples[i]);
@@ -128,9 +108,19 @@ static bool read_memory(const struct dump *d, struct process_memory *ret)
 	       heap_client_is_running(d->client); /* else it may be another's with the pid */
 }
 
+struct freeze_place *dump_places(const struct heap_profile *p)
+{
+	struct freeze_place *places = calloc(p->n_places + 1, sizeof(*places));
+
+	for (size_t i = 0; places && i < p->n_places; i++)
+		places[i] = (struct freeze_place){.module = p->places[i].module,
+						  .place = p->places[i].place};
+	return places;
+}
+
 static int freeze_heap(struct dump *d, const struct heap_profile *p, struct frozen *ret)
 {
-	_cleanup_free_ struct freeze_place *places = calloc(p->n_places + 1, sizeof(*places));
+	_cleanup_free_ struct freeze_place *places = dump_places(p);
 	struct comments comments = {0};
 	struct process_memory memory;
 	struct comments_heap about = {
@@ -151,9 +141,6 @@ static int freeze_heap(struct dump *d, const struct heap_profile *p, struct froz
 
 	if (!places)
 		return -ENOMEM;
-	for (size_t i = 0; i < p->n_places; i++)
-		places[i] = (struct freeze_place){.module = p->places[i].module,
-						  .place = p->places[i].place};
 	if (!d->client->dead) {
 		allocators_begin(d->ctx->allocators);
 		about.allocator =
@@ -163,7 +150,7 @@ static int freeze_heap(struct dump *d, const struct heap_profile *p, struct froz
 	comments_of_heap(&comments, p, &about);
 	how.comments = comments.lines;
 	how.n_comments = comments.n;
-	r = aggregate_heap(p, &a);
+	r = dump_aggregate(p, 4, &a);
 	if (r >= 0)
 		r = freeze_aggregate(d->ctx->modules, a, &how, ret);
 	aggregate_free(a);
@@ -183,7 +170,7 @@ static int write_heap(struct dump *d)
 		return r;
 	r = freeze_heap(d, &profile, &frozen);
 	heap_profile_done(&profile);
-	return r < 0 ? r : submit(d, &frozen);
+	return r < 0 ? r : dump_submit(d, &frozen);
 }
 
 static int on_trim_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -224,7 +211,7 @@ static int begin_trim(struct dump *d)
 					  on_trim_timer, d);
 }
 
-static struct dump *dump_new(struct control_context *ctx, enum profile_type type,
+struct dump *dump_new(struct control_context *ctx, enum profile_type type,
 			     const struct dump_options *options, dump_done_t done, void *userdata)
 {
 	struct dump *d = calloc(1, sizeof(*d));
@@ -344,7 +331,7 @@ int dump_cpu(struct control_context *ctx, const struct window_span *span,
 	d->time_unix_ns = clock_unix_ns();
 	r = freeze_cpu(d, span, filter, &frozen);
 	if (r >= 0)
-		r = submit(d, &frozen);
+		r = dump_submit(d, &frozen);
 	if (r < 0) {
 		ctx->counters.snapshots_failed++;
 		dump_free(d);
@@ -385,7 +372,7 @@ static void on_threads(struct aggregate *samples, const struct threads_counts *c
 		r = freeze_threads(d, samples, counts, &frozen);
 	aggregate_free(samples);
 	if (r >= 0)
-		r = submit(d, &frozen);
+		r = dump_submit(d, &frozen);
 	if (r < 0)
 		dump_end(d, r, NULL, NULL);
 }

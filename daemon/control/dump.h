@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/control/context.h"
+#include "daemon/heap/waits.h"
 #include "daemon/profile/freeze.h"
 
 struct dump_options {
@@ -24,7 +25,7 @@ struct dump_filter { /* cpu, offcpu: whose samples; zero: all */
 struct dump_result {
 	int error;	  /* -errno; 0: written */
 	const char *why;  /* the error in words */
-	const char *type; /* "heap", "cpu", "offcpu", "threads" */
+	const char *type; /* "heap", "cpu", "offcpu", "threads", "block" .. */
 	const char *name; /* file name */
 	int fd;		  /* with dump_options.send; stays the dump's */
 	pid_t pid;	  /* 0: machine */
@@ -37,6 +38,12 @@ typedef void (*dump_done_t)(const struct dump_result *result, void *userdata);
 /* Each returns 0 when @done will be called, once and from the loop; else -errno. */
 int dump_heap(struct control_context *ctx, struct heap_client *client,
 	      const struct dump_options *options, dump_done_t done, void *userdata);
+
+/* The client's waits of @kind, block, mutex or threadcreate, since @mark, which is of
+ * @duration_ns ago (NULL, 0: since its process started). Read before this returns. */
+int dump_waits(struct control_context *ctx, struct heap_client *client, enum heap_kind kind,
+	       const struct heap_waits_mark *mark, uint64_t duration_ns,
+	       const struct dump_options *options, dump_done_t done, void *userdata);
 
 /* @type: PROFILE_CPU or PROFILE_OFFCPU, whose window is open still. @span's samples
  * stay the caller's and are read before this returns. */

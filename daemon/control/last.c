@@ -17,10 +17,11 @@ struct last {
 	struct control_context *ctx;
 	struct heap_client *client; /* a reference */
 	uint64_t ended_id;
+	unsigned pending; /* dumps under way */
 };
 
 /* @name is NULL for one that could not be written. */
-static void remember(const struct last *last, const char *name, int error)
+static void remember(const struct last *last, const char *type, const char *name, int error)
 {
 	struct control_context *ctx = last->ctx;
 	struct last_file *f;
@@ -31,6 +32,7 @@ static void remember(const struct last *last, const char *name, int error)
 	if (!f)
 		return;
 	f->pid = last->client->pid;
+	f->type = type;
 	f->error = error;
 	snprintf(f->comm, sizeof(f->comm), "%s", last->client->comm);
 	snprintf(f->name, sizeof(f->name), "%s", name ?: "");
@@ -38,23 +40,56 @@ static void remember(const struct last *last, const char *name, int error)
 	ctx->last_files = f;
 }
 
-static void end(struct last *last, const char *name, int error)
+static void end_one(struct last *last)
 {
-	remember(last, name, error);
-	ended_set_file(last->ctx, last->ended_id, name);
+	if (--last->pending > 0)
+		return;
 	last->ctx->last_pending--;
 	heap_clients_remove(last->ctx->clients, last->client);
 	heap_client_unref(last->client);
 	free(last);
 }
 
-static void on_dump_done(const struct dump_result *result, void *userdata)
+static void end_heap(struct last *last, const char *name, int error)
+{
+	remember(last, "heap", name, error);
+	ended_set_file(last->ctx, last->ended_id, name);
+	end_one(last);
+}
+
+static void on_heap_done(const struct dump_result *result, void *userdata)
 {
 	struct last *last = userdata;
 
 	if (result->error == 0)
 		last->ctx->counters.heaps_last++;
-	end(last, result->error == 0 ? result->name : NULL, result->error);
+	end_heap(last, result->error == 0 ? result->name : NULL, result->error);
+}
+
+static void on_waits_done(const struct dump_result *result, void *userdata)
+{
+	struct last *last = userdata;
+
+	remember(last, result->type, result->error == 0 ? result->name : NULL, result->error);
+	end_one(last);
+}
+
+static void dump_last_waits(struct last *last, const struct dump_options *options)
+{
+	struct control_context *ctx = last->ctx;
+
+	for (enum heap_kind k = HEAP_KIND_BLOCK; k <= HEAP_KIND_THREADCREATE; k++) {
+		int r;
+
+		if (!(ctx->last_waits & HEAP_WAITS_BIT(k)))
+			continue;
+		last->pending++;
+		r = dump_waits(ctx, last->client, k, NULL, 0, options, on_waits_done, last);
+		if (r < 0) {
+			remember(last, heap_waits_name(k), NULL, r);
+			end_one(last);
+		}
+	}
 }
 
 /* The kernel kills for lack of memory and counts it, for the group as a whole: each
@@ -101,12 +136,12 @@ static void learn_ending(struct control_context *ctx, const struct heap_client *
 	*ret = e;
 }
 
-static void write_note(const struct ended *e, char *ret, size_t size)
+static void write_note(const struct ended *e, const char *what, char *ret, size_t size)
 {
 	char stamp[PUBLISH_STAMP_BYTES];
 
 	publish_stamp(e->unix_ns, stamp, sizeof(stamp));
-	snprintf(ret, size, "last heap: the process %s%s at %s",
+	snprintf(ret, size, "%sthe process %s%s at %s", what,
 		 strncmp(e->how, "killed", 6) == 0 ? "was " : "", e->how, stamp);
 }
 
@@ -125,7 +160,8 @@ void last_heap(struct control_context *ctx, struct heap_client *client)
 	ended.in_order = header.state == HEAP_STATE_EXITED;
 	learn_ending(ctx, client, header.samples, &ended);
 	/* the helpers that a command starts by the dozen have nothing to tell */
-	empty = header.samples == 0 && client->pid != ctx->watched;
+	empty = header.samples == 0 && client->pid != ctx->watched &&
+		!(ctx->last_waits && heap_waits_any(client, ctx->last_waits));
 	if (!empty && (ctx->private || !ended.in_order))
 		last = calloc(1, sizeof(*last));
 	ended.writing = last;
@@ -139,10 +175,13 @@ void last_heap(struct control_context *ctx, struct heap_client *client)
 	last->client = heap_client_ref(client);
 	last->ended_id = id;
 	ctx->last_pending++;
-	write_note(&ended, note, sizeof(note));
-	r = dump_heap(ctx, client, &options, on_dump_done, last);
+	last->pending = 1; /* the heap; the others are added while it holds */
+	write_note(&ended, "", note, sizeof(note));
+	dump_last_waits(last, &options);
+	write_note(&ended, "last heap: ", note, sizeof(note));
+	r = dump_heap(ctx, client, &options, on_heap_done, last);
 	if (r < 0)
-		end(last, NULL, r);
+		end_heap(last, NULL, r);
 }
 
 void last_files_free(struct control_context *ctx)

@@ -1,7 +1,7 @@
 /*
  * Last heaps: when an attached process has ended, its table is still here. A
  * process that was killed or crashed gets its last heap written; so does, under
- * a private daemon, one that left in good order.
+ * a private daemon, one that left in good order, and its waits if they are wanted.
  */
 #pragma once
 
@@ -10,6 +10,7 @@
 struct last_file { /* under a private daemon: what `finish` will name */
 	struct last_file *next;
 	pid_t pid;
+	const char *type; /* "heap", or of Watch.types */
 	char comm[PROCESS_COMM_BYTES];
 	char name[STORE_NAME_BYTES]; /* "": it could not be written, and why: */
 	int error;

@@ -35,6 +35,7 @@ struct peer {
 	struct series *series;	/* its request under way */
 	sd_event_source *later; /* a `finish` that waits for dumps under way */
 	bool finish_cpu, finish_heap, finish_offcpu, finish_send;
+	unsigned finish_waits;	 /* HEAP_WAITS_BIT */
 	uint32_t finish_files;	 /* last heaps sent before the series, */
 	uint32_t finish_missing; /* and those that could not be written */
 	bool watching;		 /* a private daemon ends with this peer */

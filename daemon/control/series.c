@@ -12,40 +12,10 @@
 #include <utlist.h>
 
 #include "daemon/control/losses.h"
+#include "daemon/control/series-state.h"
 #include "daemon/control/sight.h"
 #include "profd/base.h"
-
-struct ticket {
-	struct series *series; /* NULL: cancelled */
-	struct ticket *next;
-	struct heap_client *client; /* a reference; NULL: not of a heap */
-};
-
-struct target {
-	struct heap_client *client; /* a reference */
-	struct target *next;
-};
-
-struct series {
-	struct control_context *ctx;
-	struct series *prev, *next; /* in ctx->series */
-	struct series_spec spec;
-	struct series_handlers handlers;
-	void *userdata;
-	uint32_t index; /* of the step under way, from 1 */
-	uint32_t files, missing;
-	unsigned pending; /* dumps under way */
-	bool stepping;	  /* a step is being started: it does not end while this holds */
-	uint64_t due_mono_ns;
-	struct window *window; /* cpu: its own, from the first step on */
-	struct window *offcpu; /* with seconds_ns: as long as it measures */
-	bool measuring;
-	char why[256];	  /* no offcpu */
-	const char *note; /* of the CPU profile that is written now; NULL: none */
-	struct target *targets;
-	struct ticket *tickets;
-	sd_event_source *timer;
-};
+#include "profd/limits.h"
 
 static void series_free(struct series *s)
 {
@@ -60,6 +30,7 @@ static void series_free(struct series *s)
 		t->series = NULL;
 	window_close(s->window);
 	s->ctx->offcpu_close(s->ctx->engine, s->offcpu);
+	measure_end(&s->waits);
 	sd_event_source_disable_unref(s->timer);
 	DL_DELETE(s->ctx->series, s);
 	free(s);
@@ -69,76 +40,6 @@ void series_cancel(struct series *s)
 {
 	if (s)
 		series_free(s);
-}
-
-bool series_matches(const struct series_spec *spec, const struct heap_client *c)
-{
-	if (!spec->any_uid && c->uid != spec->uid)
-		return false;
-	if (spec->pid && spec->pid != c->pid)
-		return false;
-	if (*spec->comm && strcmp(spec->comm, c->comm) != 0)
-		return false;
-	return !*spec->unit || (c->unit && strcmp(spec->unit, c->unit) == 0);
-}
-
-static void tell_missing(struct series *s, const char *type, const struct heap_client *c,
-			 const char *why)
-{
-	s->missing++;
-	if (s->handlers.on_missing)
-		s->handlers.on_missing(type, c ? c->pid : 0, c ? c->comm : "", why, s->index,
-				       s->userdata);
-}
-
-/* ---- targets */
-
-static bool has_target(const struct series *s, const struct heap_client *c)
-{
-	for (const struct target *t = s->targets; t; t = t->next)
-		if (t->client == c)
-			return true;
-	return false;
-}
-
-static void add_targets(struct series *s)
-{
-	struct heap_client *c = heap_clients_first(s->ctx->clients);
-
-	for (; c; c = c->next) {
-		struct target *t;
-
-		if (c->dead || !series_matches(&s->spec, c) || has_target(s, c))
-			continue;
-		t = calloc(1, sizeof(*t));
-		if (!t) {
-			tell_missing(s, "heap", c, strerror(ENOMEM));
-			continue;
-		}
-		t->client = heap_client_ref(c);
-		t->next = s->targets;
-		s->targets = t;
-	}
-}
-
-static void drop_ended(struct series *s)
-{
-	for (struct target **at = &s->targets; *at;) {
-		struct target *t = *at;
-
-		if (!t->client->dead && !t->client->removed) {
-			at = &t->next;
-			continue;
-		}
-		/* the rotation has no one to tell: a process may end */
-		if (!s->spec.rotation)
-			tell_missing(s, "heap", t->client,
-				     t->client->dead ? "the process has exited"
-						     : "the process runs another program now");
-		*at = t->next;
-		heap_client_unref(t->client);
-		free(t);
-	}
 }
 
 /* ---- steps */
@@ -180,7 +81,7 @@ static void on_dump_done(const struct dump_result *result, void *userdata)
 	if (s) {
 		s->pending--;
 		if (result->error < 0) {
-			tell_missing(s, result->type, t->client, result->why);
+			series_tell_missing(s, result->type, t->client, result->why);
 		} else {
 			s->files++;
 			if (s->handlers.on_file)
@@ -195,7 +96,7 @@ static void on_dump_done(const struct dump_result *result, void *userdata)
 /* A dump that could not be begun. */
 static void ticket_fail(struct series *s, struct ticket *t, const char *type, int error)
 {
-	tell_missing(s, type, t ? t->client : NULL, strerror(-error));
+	series_tell_missing(s, type, t ? t->client : NULL, strerror(-error));
 	if (t) {
 		s->pending--;
 		ticket_free(t);
@@ -210,8 +111,6 @@ static bool may_see(const struct series *s, const struct heap_client *c)
 
 static void step_heap(struct series *s)
 {
-	drop_ended(s);
-	add_targets(s);
 	for (struct target *t = s->targets; t; t = t->next) {
 		struct ticket *ticket = ticket_new(s, t->client);
 		int r;
@@ -226,6 +125,37 @@ static void step_heap(struct series *s)
 		if (r < 0)
 			ticket_fail(s, ticket, "heap", r);
 	}
+}
+
+static void dump_kind(struct series *s, struct heap_client *client, enum heap_kind kind)
+{
+	const struct heap_waits_mark *mark = measure_find(s->waits, client);
+	const char *type = heap_waits_name(kind);
+	struct ticket *ticket;
+	int r = -ENOMEM;
+
+	if (!mark && kind != HEAP_KIND_THREADCREATE && !heap_waits_always(client)) {
+		series_tell_missing(s, type, client,
+			     s->spec.seconds_ns ? "it came while the others were measured"
+						: "it is not measuring: ask for --seconds");
+		return;
+	}
+	ticket = ticket_new(s, client);
+	if (!may_see(s, client))
+		r = -EACCES;
+	else if (ticket)
+		r = dump_waits(s->ctx, client, kind, mark, mark ? s->spec.seconds_ns : 0,
+			       &s->spec.options, on_dump_done, ticket);
+	if (r < 0)
+		ticket_fail(s, ticket, type, r);
+}
+
+static void step_waits(struct series *s)
+{
+	for (struct target *t = s->targets; t; t = t->next)
+		for (enum heap_kind k = HEAP_KIND_BLOCK; k <= HEAP_KIND_THREADCREATE; k++)
+			if (s->spec.waits & HEAP_WAITS_BIT(k))
+				dump_kind(s, t->client, k);
 }
 
 /* The span that this step's CPU profile is of. The first step without a length
@@ -288,7 +218,7 @@ static void step_offcpu(struct series *s)
 	int r;
 
 	if (!w) {
-		tell_missing(s, "offcpu", NULL, s->why);
+		series_tell_missing(s, "offcpu", NULL, s->why);
 		return;
 	}
 	r = s->ctx->offcpu_take(s->ctx->engine, w, &span);
@@ -358,6 +288,13 @@ static void measure(struct series *s)
 	}
 	if (s->spec.offcpu)
 		(void)s->ctx->offcpu_open(s->ctx->engine, &s->offcpu, s->why, sizeof(s->why));
+	if (s->spec.waits) {
+		series_drop_ended(s);
+		series_add_targets(s);
+	}
+	for (struct target *t = s->targets; s->spec.waits && t; t = t->next)
+		(void)measure_add(&s->waits, t->client,
+				  clock_mono_ns() + s->spec.seconds_ns + PROFD_WAITS_SLACK_NS);
 	s->measuring = true;
 }
 
@@ -366,6 +303,7 @@ static void end_measure(struct series *s)
 	s->window = window_close(s->window);
 	s->ctx->offcpu_close(s->ctx->engine, s->offcpu);
 	s->offcpu = NULL;
+	measure_end(&s->waits);
 	s->measuring = false;
 }
 
@@ -373,8 +311,14 @@ static void step(struct series *s)
 {
 	s->index++;
 	s->stepping = true;
+	if (s->spec.heap || s->spec.waits) {
+		series_drop_ended(s);
+		series_add_targets(s);
+	}
 	if (s->spec.heap)
 		step_heap(s);
+	if (s->spec.waits)
+		step_waits(s);
 	if (s->spec.cpu)
 		step_cpu(s);
 	if (s->spec.offcpu)
@@ -393,7 +337,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	if (s->spec.seconds_ns && !s->measuring) {
 		measure(s);
-		if (s->window || s->offcpu)
+		if (s->window || s->offcpu || s->waits)
 			return wait_until(s, clock_mono_ns() + s->spec.seconds_ns);
 	}
 	step(s);
@@ -432,7 +376,7 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
 		return -ENOMEM;
 	s->ctx = ctx;
 	s->spec = *spec;
-	if (!s->spec.cpu && !s->spec.offcpu)
+	if (!s->spec.cpu && !s->spec.offcpu && !s->spec.waits)
 		s->spec.seconds_ns = 0;
 	s->handlers = *handlers;
 	s->userdata = userdata;

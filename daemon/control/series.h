@@ -15,6 +15,7 @@
 
 struct series_spec {
 	bool heap, cpu, offcpu, threads;
+	unsigned waits;		       /* HEAP_WAITS_BIT of block, mutex, threadcreate */
 	pid_t pid;		       /* 0: any */
 	char comm[PROCESS_COMM_BYTES]; /* "": any */
 	char unit[SERIES_NAME_BYTES];
@@ -23,7 +24,8 @@ struct series_spec {
 	uint64_t every_ns;
 	uint32_t count; /* at least 1 */
 	bool rotation;	/* without end; takes the current window; begins after every_ns */
-	/* cpu, offcpu: measure for so long from each step; 0: what there is */
+	/* cpu, offcpu, block, mutex: measure for so long from each step; 0: what there
+	 * is. The last two of a client that does not always measure: only so. */
 	uint64_t seconds_ns;
 	struct dump_options options;
 };

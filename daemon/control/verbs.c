@@ -11,12 +11,12 @@
 #include "daemon/control/list.h"
 #include "daemon/control/peer.h"
 #include "daemon/control/report.h"
+#include "daemon/control/types.h"
 #include "profd/base.h"
 #include "profd/heap_table.h"
 #include "profd/limits.h"
 
-#define FINISH_POLL_US	  5000
-#define OFFCPU_DEFAULT_NS (10 * NSEC_PER_SEC)
+#define FINISH_POLL_US 5000
 
 /* ---- replies of a series */
 
@@ -81,37 +81,17 @@ static const struct series_handlers to_peer = {
 
 /* ---- snapshot */
 
-static bool parse_types(struct peer *p, const Profd__Snapshot *q, struct series_spec *spec)
+/* The profiles that the preload client makes. */
+static bool wants_client(const struct series_spec *spec)
 {
-	for (size_t i = 0; i < q->n_types; i++) {
-		if (strcmp(q->types[i], "heap") == 0) {
-			spec->heap = true;
-		} else if (strcmp(q->types[i], "cpu") == 0) {
-			spec->cpu = true;
-		} else if (strcmp(q->types[i], "offcpu") == 0) {
-			spec->offcpu = true;
-		} else if (strcmp(q->types[i], "threads") == 0) {
-			spec->threads = true;
-		} else {
-			peer_error(p, EINVAL,
-				   "%.64s: unknown profile type: there are heap, cpu, offcpu "
-				   "and threads",
-				   q->types[i]);
-			return false;
-		}
-	}
-	if (!spec->heap && !spec->cpu && !spec->offcpu && !spec->threads)
-		spec->heap = true;
-	if (spec->offcpu && spec->seconds_ns == 0) /* nothing is measured before it is asked for */
-		spec->seconds_ns = OFFCPU_DEFAULT_NS;
-	return true;
+	return spec->heap || spec->waits;
 }
 
 /* A process that has ended can still be asked about, of the current window, by
  * those who may see everybody's: whose it was is no longer known. */
 static bool was_sampled(const struct peer *p, const struct series_spec *spec)
 {
-	if (!spec->cpu || spec->heap || !p->access.all || !p->ctx->rotation)
+	if (!spec->cpu || wants_client(spec) || !p->access.all || !p->ctx->rotation)
 		return false;
 	p->ctx->drain(p->ctx->engine);
 	return window_has_process(p->ctx->rotation, spec->pid);
@@ -137,7 +117,7 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 			   (int)spec->pid);
 		return false;
 	}
-	if (spec->heap && !heap_clients_find(p->ctx->clients, spec->pid)) {
+	if (wants_client(spec) && !heap_clients_find(p->ctx->clients, spec->pid)) {
 		refusal = heap_refusals_find(heap_clients_refused(p->ctx->clients), p->ctx->keeper,
 					     spec->pid);
 		if (refusal) {
@@ -192,7 +172,7 @@ static bool check_place(struct peer *p, const struct series_spec *spec)
 static bool check_targets(struct peer *p, struct series_spec *spec)
 {
 	/* for clients that could not reach the socket */
-	if (spec->heap && !(spec->pid && heap_clients_find(p->ctx->clients, spec->pid)))
+	if (wants_client(spec) && !(spec->pid && heap_clients_find(p->ctx->clients, spec->pid)))
 		p->ctx->scan(p->ctx->engine);
 	if (*spec->unit)
 		heap_clients_learn(p->ctx->clients);
@@ -200,7 +180,9 @@ static bool check_targets(struct peer *p, struct series_spec *spec)
 		return false;
 	if ((spec->cpu || spec->offcpu) && !check_cpu(p, spec))
 		return false;
-	if (spec->heap && !spec->cpu && !spec->offcpu && !spec->threads && !any_target(p, spec)) {
+	types_choose_seconds(p, spec);
+	if (wants_client(spec) && !spec->cpu && !spec->offcpu && !spec->threads &&
+	    !any_target(p, spec)) {
 		peer_error(p, ENOENT,
 			   "no attached process %s: start it with LD_PRELOAD=libprofd.so "
 			   "(`profctl list` shows what is there)",
@@ -243,7 +225,7 @@ static void verb_snapshot(struct peer *p, const Profd__Snapshot *q)
 	}
 	if (!copy_name(p, "name", q->comm, spec.comm, sizeof(spec.comm)) ||
 	    !copy_name(p, "unit", q->unit, spec.unit, sizeof(spec.unit)) ||
-	    !parse_types(p, q, &spec) || !check_targets(p, &spec))
+	    !types_parse(p, q, &spec) || !check_targets(p, &spec))
 		return;
 	r = series_start(p->ctx, &spec, &to_peer, p, &p->series);
 	if (r < 0)
@@ -286,6 +268,8 @@ static void verb_watch(struct peer *p, const Profd__Watch *q)
 		peer_error(p, EPERM, "watch: only a private profd does this");
 		return;
 	}
+	if (!types_parse_waits(p, q->types, q->n_types, &p->ctx->last_waits))
+		return;
 	p->watching = true;
 	r = p->ctx->watch(p->ctx->engine, (pid_t)q->pid, q->timers_hz, why, sizeof(why));
 	if (r >= 0 && q->offcpu)
@@ -300,7 +284,7 @@ static void send_last_file(struct peer *p, const struct last_file *f)
 {
 	_cleanup_close_ int fd = -1;
 	struct dump_result result = {
-		.type = "heap",
+		.type = f->type,
 		.name = f->name,
 		.fd = -1,
 		.pid = f->pid,
@@ -317,14 +301,17 @@ static void send_last_file(struct peer *p, const struct last_file *f)
 /* The last heaps of those that have ended already; they lie in the store. */
 static void send_last_files(struct peer *p)
 {
-	for (const struct last_file *f = p->ctx->last_files; f; f = f->next)
+	for (const struct last_file *f = p->ctx->last_files; f; f = f->next) {
+		if (!p->finish_heap && strcmp(f->type, "heap") == 0)
+			continue;
 		if (*f->name) {
 			send_last_file(p, f);
 			p->finish_files++;
 		} else {
-			on_missing("heap", f->pid, f->comm, strerror(-f->error), 1, p);
+			on_missing(f->type, f->pid, f->comm, strerror(-f->error), 1, p);
 			p->finish_missing++;
 		}
+	}
 }
 
 static void on_finish_done(uint32_t files, uint32_t missing, void *userdata)
@@ -344,8 +331,10 @@ static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
 		.on_done = on_finish_done,
 	};
 	struct peer *p = userdata;
+	bool any = any_target(p, &(struct series_spec){.any_uid = true});
 	struct series_spec spec = {
-		.heap = p->finish_heap && any_target(p, &(struct series_spec){.any_uid = true}),
+		.heap = p->finish_heap && any,
+		.waits = any ? p->finish_waits : 0,
 		.cpu = p->finish_cpu && p->ctx->rotation,
 		.offcpu = p->finish_offcpu && p->ctx->offcpu,
 		.any_uid = true,
@@ -359,9 +348,8 @@ static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
 	}
 	p->later = sd_event_source_disable_unref(p->later);
 	p->finish_files = p->finish_missing = 0;
-	if (p->finish_heap)
-		send_last_files(p);
-	if (!spec.heap && !spec.cpu && !spec.offcpu)
+	send_last_files(p);
+	if (!spec.heap && !spec.cpu && !spec.offcpu && !spec.waits)
 		peer_done(p, p->finish_files, p->finish_missing);
 	else if (series_start(p->ctx, &spec, &handlers, p, &p->series) < 0)
 		peer_error(p, ENOMEM, "finish: out of memory");
@@ -384,6 +372,8 @@ static void verb_finish(struct peer *p, const Profd__Finish *q)
 	p->finish_heap = q->heap;
 	p->finish_offcpu = q->offcpu;
 	p->finish_send = q->send_files;
+	if (!types_parse_waits(p, q->types, q->n_types, &p->finish_waits))
+		return;
 	r = sd_event_add_time_relative(p->ctx->loop, &p->later, CLOCK_MONOTONIC, 0, 1, on_finish,
 				       p);
 	if (r >= 0)

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "daemon/heap/cpu.h"
+#include "daemon/heap/waits.h"
 #include "daemon/proc/ending.h"
 #include "daemon/proc/pids.h"
 #include "profd/base.h"
@@ -224,6 +225,7 @@ int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int tab
 		return r;
 	}
 	heap_refusals_forget(&clients->refused, pid);
+	heap_waits_forget(c->table_fd, &header);
 	link_client(clients, c);
 	*ret_client = c;
 	return 0;

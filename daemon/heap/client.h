@@ -30,7 +30,9 @@ struct heap_client {
 	uint64_t oom_kills;    /* as it stands with nobody's end left to explain */
 	struct heap_cpu_seen *cpu_seen; /* cpu.h; NULL: nothing yet */
 	bool cpu_confined;		/* it has been counted */
-	unsigned trims;	       /* answered so far: the number in the trim line */
+	unsigned waits_users;		/* of heap_waits_start(), */
+	uint64_t waits_until_ns;	/* and until when the last of them wants it */
+	unsigned trims;			/* answered so far: the number in the trim line */
 
 	uint32_t *modules; /* ids of those that its table named when it was read last */
 	size_t n_modules;

@@ -186,7 +186,7 @@ static void set_heap_values(struct heap_profile *p, const struct heap_copy_bucke
 	p->inuse_objects += b->inuse_objects;
 }
 
-static void set_cpu_values(const struct heap_copy_bucket *b, struct sample *s)
+static void set_counts(const struct heap_copy_bucket *b, struct sample *s)
 {
 	s->values[HEAP_CPU_SAMPLES] = b->inuse_objects;
 	s->values[HEAP_CPU_NS] = b->inuse_bytes;
@@ -216,10 +216,10 @@ static int add_samples(struct heap_profile *p, const struct heap_copy *copy,
 		s->frames = p->frames + n_frames;
 		s->n_frames = add_frames(p, n_frames, copy, b, found, jit, end_note(modules, b));
 		n_frames += s->n_frames;
-		if (kind == HEAP_KIND_CPU)
-			set_cpu_values(b, s);
-		else
+		if (kind == HEAP_KIND_HEAP)
 			set_heap_values(p, b, s);
+		else
+			set_counts(b, s);
 		p->n_samples++;
 	}
 	return 0;
@@ -317,6 +317,13 @@ int heap_client_read_cpu(struct keeper *keeper, struct heap_client *client,
 			 struct module_table *modules, struct heap_profile *ret_profile)
 {
 	return read_kind(keeper, client, modules, HEAP_KIND_CPU, ret_profile);
+}
+
+int heap_client_read_counts(struct keeper *keeper, struct heap_client *client,
+			    struct module_table *modules, enum heap_kind kind,
+			    struct heap_profile *ret_profile)
+{
+	return read_kind(keeper, client, modules, kind, ret_profile);
 }
 
 void heap_profile_done(struct heap_profile *profile)

@@ -42,6 +42,11 @@ int heap_client_read(struct keeper *keeper, struct heap_client *client,
 enum { HEAP_CPU_SAMPLES, HEAP_CPU_NS, HEAP_CPU_BUCKET };
 int heap_client_read_cpu(struct keeper *keeper, struct heap_client *client,
 			 struct module_table *modules, struct heap_profile *ret_profile);
+
+/* The same of another kind that is a count and a sum of nanoseconds. */
+int heap_client_read_counts(struct keeper *keeper, struct heap_client *client,
+			    struct module_table *modules, enum heap_kind kind,
+			    struct heap_profile *ret_profile);
 void heap_profile_done(struct heap_profile *profile);
 
 /* Opens the files of the modules that the table names so far, so that they can

@@ -58,6 +58,10 @@ struct type_info {
 		  {"inuse_space", "bytes"}},                                                       \
 	.n_types = 4, .period = {"space", "bytes"}, .drop_frames = HEAP_DROP_FRAMES
 
+#define WAIT_TYPES                                                                                 \
+	.types = {{"contentions", "count"}, {"delay", "nanoseconds"}}, .n_types = 2,               \
+	.period = {"contentions", "count"}
+
 static const struct type_info infos[] = {
 	[PROFILE_CPU] = {.name = "cpu",
 			 .types = {{"samples", "count"}, {"cpu", "nanoseconds"}},
@@ -88,6 +92,12 @@ static const struct type_info infos[] = {
 			     .n_types = 1,
 			     .period = {"threads", "count"},
 			     .process_labels = true},
+	[PROFILE_BLOCK] = {.name = "block", WAIT_TYPES},
+	[PROFILE_MUTEX] = {.name = "mutex", WAIT_TYPES},
+	[PROFILE_THREADCREATE] = {.name = "threadcreate",
+				  .types = {{"threadcreate", "count"}},
+				  .n_types = 1,
+				  .period = {"threadcreate", "count"}},
 	[PROFILE_HEAP] = {.name = "heap", HEAP_TYPES, .default_type = "inuse_space"},
 	[PROFILE_ALLOCS] = {.name = "allocs", HEAP_TYPES, .default_type = "alloc_space"},
 };

@@ -35,8 +35,9 @@
  * Where the kernel adjusts the period to meet a frequency, the profile's period
  * is the mean of its samples', so that samples times period are the events.
  *
- * PROFILE_OFFCPU depends on none: waits/count, offcpu/nanoseconds; nor does
- * PROFILE_THREADS: threads/count.
+ * PROFILE_OFFCPU depends on none: waits/count, offcpu/nanoseconds. Nor do
+ * PROFILE_THREADS: threads/count; PROFILE_BLOCK and PROFILE_MUTEX:
+ * contentions/count, delay/nanoseconds; PROFILE_THREADCREATE: threadcreate/count.
  */
 enum profile_type {
 	PROFILE_CPU,
@@ -46,6 +47,9 @@ enum profile_type {
 	PROFILE_EVENT,
 	PROFILE_OFFCPU,
 	PROFILE_THREADS,
+	PROFILE_BLOCK,
+	PROFILE_MUTEX,
+	PROFILE_THREADCREATE,
 };
 
 /* Where a module lay in the one process that the profile is of. */
@@ -85,5 +89,5 @@ int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 void frozen_done(struct frozen *frozen);
 
 const char *profile_type_name(enum profile_type type); /* "cpu" (all three), "heap", "allocs",
-							* "offcpu", "threads" */
+							* "offcpu", "threads", "block" .. */
 int profile_type_parse(const char *name, enum profile_type *ret_type);

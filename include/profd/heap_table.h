@@ -25,13 +25,13 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define HEAP_TABLE_MAGIC 0x3142415444464f52ULL /* "ROFDTAB1" */
-#define HEAP_TABLE_VERSION 2
-#define HEAP_TABLE_NAME "profd-heap"	   /* memfd name: "/memfd:profd-heap" in maps */
+#define HEAP_TABLE_MAGIC     0x3142415444464f52ULL /* "ROFDTAB1" */
+#define HEAP_TABLE_VERSION   3
+#define HEAP_TABLE_NAME	     "profd-heap"   /* memfd name: "/memfd:profd-heap" in maps */
 #define HEAP_TABLE_MAX_BYTES (256ULL << 20) /* a larger table is refused */
 
 #define HEAP_OBJECT_SHIFT 16 /* objects: fixed point, 1/65536 */
-#define HEAP_BYTE_SHIFT 4    /* bytes: fixed point, 1/16 */
+#define HEAP_BYTE_SHIFT	  4  /* bytes: fixed point, 1/16 */
 
 enum heap_region_id {
 	HEAP_REGION_MODULES, /* struct heap_module */
@@ -60,13 +60,13 @@ static_assert(sizeof(struct heap_region) == 24, "wire format");
  * call up. The innermost is the return address into the caller of malloc, so
  * it is one too. */
 #define HEAP_NO_MODULE 0xffffu
-#define HEAP_FRAME(module, address) \
-	(((uint64_t)(module) << 48) | ((uint64_t)(address) & 0xffffffffffffULL))
-#define HEAP_FRAME_MODULE(f) ((uint32_t)((f) >> 48))
-#define HEAP_FRAME_ADDRESS(f) ((f) & 0xffffffffffffULL)
+#define HEAP_FRAME(module, address)                                                                \
+	(((uint64_t)(module) << 48) | ((uint64_t)(address)&0xffffffffffffULL))
+#define HEAP_FRAME_MODULE(f)  ((uint32_t)((f) >> 48))
+#define HEAP_FRAME_ADDRESS(f) ((f)&0xffffffffffffULL)
 
 #define HEAP_BUILD_ID_MAX 20
-#define HEAP_SEGMENT_N 4
+#define HEAP_SEGMENT_N	  4
 
 struct heap_segment { /* an executable PT_LOAD */
 	uint64_t vaddr;
@@ -89,10 +89,10 @@ static_assert(sizeof(struct heap_module) == 144, "wire format");
 
 enum heap_kind {
 	HEAP_KIND_HEAP,
-	HEAP_KIND_BLOCK,
+	HEAP_KIND_BLOCK, /* see struct heap_waits, and the next */
 	HEAP_KIND_MUTEX,
-	HEAP_KIND_THREADCREATE,
-	HEAP_KIND_CPU, /* see struct heap_cpu */
+	HEAP_KIND_THREADCREATE, /* threads created: a count alone */
+	HEAP_KIND_CPU,		/* see struct heap_cpu */
 };
 
 enum heap_stack_flag {
@@ -135,7 +135,7 @@ static_assert(sizeof(struct heap_live) == 24, "wire format");
 /* The live objects are found by address in tables of growing size
  * ("generations", generation g has HEAP_GENERATION_SLOTS(g) slots, one after
  * the other in the region), each a set of lines of HEAP_LINE_SLOTS slots. */
-#define HEAP_LINE_SLOTS 8
+#define HEAP_LINE_SLOTS		 8
 #define HEAP_GENERATION_SLOTS(g) (1024u << (2 * (g)))
 
 enum heap_state {
@@ -151,12 +151,14 @@ enum heap_reason {
 	HEAP_REASON_INTERNAL, /* a check of the client's own failed */
 };
 
-enum heap_lost {	   /* samples that were drawn and not recorded */
-	HEAP_LOST_STACKS,  /* stack, frame or bucket region full */
-	HEAP_LOST_LIVE,	   /* no room for the live object: nothing of it was counted */
-	HEAP_LOST_NESTED,  /* a signal handler allocated while a sample was being taken */
-	HEAP_LOST_MODULES, /* module region full: frames lose their module */
-	HEAP_LOST_N,
+enum heap_lost {		    /* samples that were drawn and not recorded */
+		 HEAP_LOST_STACKS,  /* stack, frame or bucket region full */
+		 HEAP_LOST_LIVE,    /* no room for the live object: nothing of it was counted */
+		 HEAP_LOST_NESTED,  /* a signal handler allocated while a sample was being taken */
+		 HEAP_LOST_MODULES, /* module region full: frames lose their module */
+		 HEAP_LOST_WAITS,   /* block, mutex, threadcreate: no room for the stack, or for the
+				       lock */
+		 HEAP_LOST_N,
 };
 
 enum heap_note {
@@ -176,18 +178,47 @@ enum heap_note {
  */
 enum heap_cpu_end {
 	HEAP_CPU_GOES_ON,
-	HEAP_CPU_CONFINED, /* the program is setting a system call filter */
+	HEAP_CPU_CONFINED,  /* the program is setting a system call filter */
 	HEAP_CPU_NO_SIGNAL, /* there was none that the program did not use */
 };
 
 struct heap_cpu {
-	uint32_t hz;  /* samples a second of CPU time; 0: none are taken */
-	uint32_t end; /* enum heap_cpu_end */
+	uint32_t hz;	  /* samples a second of CPU time; 0: none are taken */
+	uint32_t end;	  /* enum heap_cpu_end */
 	uint64_t lost;	  /* atomic: samples that there was no room for */
 	uint64_t missed;  /* atomic: samples of threads that ended before the kernel took them */
 	uint64_t refused; /* atomic: threads that could have no timer */
 };
 static_assert(sizeof(struct heap_cpu) == 32, "wire format");
+
+/*
+ * What threads wait for one another. A bucket of these kinds has size class 0, and
+ * keeps a count as objects and nanoseconds as bytes; a reader takes allocated minus
+ * freed, as for CPU time.
+ *
+ * HEAP_KIND_BLOCK: the waiter's stack. A wait of d ns is taken with the probability
+ * p = min(1, d / block_rate_ns), and what is taken counts as 1/p waits of d/p ns in
+ * all: both sums are unbiased, and long waits, which weigh most, are all taken.
+ *
+ * HEAP_KIND_MUTEX: the stack that held a lock which others waited for, and released
+ * it: one contention, and the time that they have waited, all of them together, since
+ * they came or since the release before. One in mutex_fraction is taken, at random,
+ * and counts for that many, as does its time; and of these, as of waits, those shorter
+ * than block_rate_ns by their length (PROFD_BLOCK_RATE_NS where that is 0).
+ *
+ * The client measures while `on` is not 0: from its start to its end if its
+ * environment says so (`always`, which it sets itself), else when profd asks. profd
+ * writes `on` last, and nothing if `always` is set. What comes after until_mono_ns is
+ * not recorded: a profd that has died is not waited for.
+ */
+struct heap_waits {
+	uint32_t on;
+	uint32_t always;
+	uint64_t block_rate_ns;	 /* 0: no HEAP_KIND_BLOCK */
+	uint64_t mutex_fraction; /* 0: no HEAP_KIND_MUTEX */
+	uint64_t until_mono_ns;	 /* CLOCK_MONOTONIC */
+};
+static_assert(sizeof(struct heap_waits) == 32, "wire format");
 
 enum heap_verb {
 	HEAP_VERB_NONE,
@@ -207,10 +238,10 @@ enum heap_trim_result {
 	HEAP_TRIM_UNSUPPORTED, /* an allocator that has no purge we know */
 };
 
-struct heap_usage {	       /* the allocator's own numbers, bytes */
-	uint64_t in_use;       /* handed out to the program, rounding included */
-	uint64_t free;	       /* held by the allocator */
-	uint64_t mapped;       /* of in_use: allocations with a mapping of their own */
+struct heap_usage {	 /* the allocator's own numbers, bytes */
+	uint64_t in_use; /* handed out to the program, rounding included */
+	uint64_t free;	 /* held by the allocator */
+	uint64_t mapped; /* of in_use: allocations with a mapping of their own */
 };
 
 /* Written by the client; `seq` last: equal to the request's when answered. */
@@ -241,5 +272,6 @@ struct heap_header {
 	struct heap_cpu cpu;
 	struct heap_request request;
 	struct heap_reply reply;
+	struct heap_waits waits; /* apart from what is written often: every lock looks here */
 };
-static_assert(sizeof(struct heap_header) == 400, "wire format");
+static_assert(sizeof(struct heap_header) == 440, "wire format");

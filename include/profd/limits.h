@@ -80,6 +80,11 @@
 #define PROFD_FETCH_SECONDS 600              /* for one profile */
 #define PROFD_MAX_FETCH_SERVERS 8
 
+/* block and mutex, where they are measured on request */
+#define PROFD_BLOCK_RATE_NS 20000 /* struct heap_waits */
+#define PROFD_MUTEX_FRACTION 1
+#define PROFD_WAITS_SLACK_NS (60ULL * 1000000000) /* a client goes on so long without us */
+
 /* trim */
 #define PROFD_TRIM_DEADLINE_MS 1000
 #define PROFD_TRIM_BUDGET_BYTES (1ULL << 30) /* free heap beyond which a trim is not asked for */

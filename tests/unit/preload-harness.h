@@ -169,9 +169,13 @@ static struct sums sum(const struct heap_header *t)
 	const struct heap_bucket *b = (const void *)(base + t->regions[HEAP_REGION_BUCKETS].offset);
 	const uint64_t *keys = (const void *)(base + t->regions[HEAP_REGION_KEYS].offset);
 	const struct heap_live *live = (const void *)(base + t->regions[HEAP_REGION_LIVE].offset);
+	const struct heap_stack *stacks =
+		(const void *)(base + t->regions[HEAP_REGION_STACKS].offset);
 	struct sums s = {0};
 
 	for (uint32_t i = 0; i < t->regions[HEAP_REGION_BUCKETS].used; i++) {
+		if (stacks[b[i].stack].kind != HEAP_KIND_HEAP)
+			continue;
 		s.objects += (int64_t)(b[i].alloc_objects - b[i].free_objects);
 		s.bytes += (int64_t)(b[i].alloc_bytes - b[i].free_bytes);
 	}
