@@ -18,10 +18,10 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
 	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_location pprof_prune \
-	pprof_read pprof_top publish string_table
+	pprof_read pprof_top publish string_table ask
 preload_c := aside cpu_hooks environment fork intern interpose modules operators record \
 	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
-	early live objects cpu waits
+	early live objects cpu waits api
 profctl_c := args command connect deliver disable dropin enable enabled executable expand \
 	fetch list main named_unit obstacles output private run run_options save series \
 	signals snapshot status symbolize systemctl table top units
@@ -58,7 +58,7 @@ proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files
 # with large arrays come last, so that the small variables share a page or two.
 preload_src := $(preload_c:%=client/preload/%.c) proto/cfi.c proto/cfi_code.c proto/cfi_rule.c \
-	proto/attach.c
+	proto/ask.c proto/attach.c
 profctl_src := $(profctl_c:%=client/profctl/%.c)
 daemon_src := $(daemon_c:%=daemon/%.c)
 fetch_src := client/fetch/main.c
@@ -316,6 +316,10 @@ install: all
 	[ -e $(DESTDIR)/etc/profd.conf ] || install -D -m 644 systemd/profd.conf $(DESTDIR)/etc/profd.conf
 	install -D -m 644 client/profctl/completion.bash $(share)/bash-completion/completions/profctl
 	install -D -m 644 -t $(share)/zsh/vendor-completions client/profctl/_profctl
+	install -D -m 644 include/profd.h $(DESTDIR)$(PREFIX)/include/profd.h
+	install -d -m 755 $(share)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' include/profd.pc.in >$(share)/pkgconfig/profd.pc
+	chmod 644 $(share)/pkgconfig/profd.pc
 	set -e; for page in $(pages); do \
 		install -D -m 644 -t $(share)/man/man$${page##*.} $$page; done
 	install -d -m 755 $(DESTDIR)$(UNITDIR)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,3 +39,28 @@ const char *control_path(const char *given);
 /* The preload client's Attach, written out by hand, for it has no protobuf-c.
  * Returns the number of bytes; @size >= 16. (proto/attach.c, libc only) */
 size_t control_attach_encode(uint32_t table_version, uint8_t *ret, size_t size);
+
+/* The same of what the application interface says (proto/ask.c, libc only): a snapshot of
+ * the peer's own process, a status, and the end of what goes on until it is stopped. */
+#define CONTROL_ASK_BYTES 64
+struct control_ask {
+	const char *type;
+	bool no_trim, send_files, until_stopped;
+};
+size_t control_ask_encode(const struct control_ask *ask, uint8_t *ret, size_t size); /* 0: bad */
+size_t control_ask_status(uint8_t *ret); /* of CONTROL_ASK_BYTES, both */
+size_t control_ask_stop(uint8_t *ret);
+
+/* Which reply the first bytes of one are of; numbers as in Reply. An error's code, 0 if
+ * it has none, goes to *ret_error. */
+enum control_answer {
+	CONTROL_ANSWER_BAD,
+	CONTROL_ANSWER_ERROR,
+	CONTROL_ANSWER_DONE,
+	CONTROL_ANSWER_FILE,
+	CONTROL_ANSWER_MISSING,
+	CONTROL_ANSWER_TARGET,
+	CONTROL_ANSWER_STATE,
+	CONTROL_ANSWER_ENDED,
+};
+enum control_answer control_answer_read(const uint8_t *bytes, size_t n, int *ret_error);

@@ -24,6 +24,7 @@ below()
 {
 	case "$1" in
 	include/profd) echo profd ;;
+	include) ;; # what applications include has to stand alone
 	proto) echo profd ;;
 	client/*) echo profd proto ;;
 	daemon/keeper) echo profd proto ;;
@@ -88,7 +89,7 @@ check_homes()
 	# What the client is made of has to do with libc's headers alone.
 	local hits
 	hits=$(grep -nE '^#[[:space:]]*include[[:space:]]*<(perfmon/|libunwind|protobuf-c|zlib|systemd/|elfutils|libelf|gelf|ini\.h|jansson|ut(hash|list|array|string))' \
-		client/preload/* proto/cfi* proto/attach* 2>/dev/null || true)
+		client/preload/* proto/cfi* proto/ask* proto/attach* 2>/dev/null || true)
 	[ -z "$hits" ] || complain "$hits"
 }
 
@@ -98,6 +99,7 @@ _ZdlPvSt11align_val_tRKSt9nothrow_t _ZdlPvm _ZdlPvmSt11align_val_t _Znam _ZnamRK
 _ZnamSt11align_val_t _ZnamSt11align_val_tRKSt9nothrow_t _Znwm _ZnwmRKSt9nothrow_t
 _ZnwmSt11align_val_t _ZnwmSt11align_val_tRKSt9nothrow_t aligned_alloc calloc capset cnd_timedwait
 cnd_wait free malloc memalign mtx_lock mtx_timedlock mtx_unlock posix_memalign prctl
+profd_client_cpu_start profd_client_cpu_stop profd_client_heap profd_client_snapshot
 pthread_barrier_wait pthread_cond_clockwait pthread_cond_timedwait pthread_cond_wait
 pthread_create pthread_join pthread_mutex_clocklock pthread_mutex_lock pthread_mutex_timedlock
 pthread_mutex_unlock pthread_rwlock_clockrdlock pthread_rwlock_clockwrlock pthread_rwlock_rdlock

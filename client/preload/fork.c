@@ -84,6 +84,11 @@ static void register_handlers(void)
 		other(fork_prepare, NULL, fork_child);
 }
 
+const char *fork_socket_path(void)
+{
+	return socket_path;
+}
+
 void fork_init(const char *path)
 {
 	size_t n = strlen(path);

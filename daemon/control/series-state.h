@@ -32,7 +32,7 @@ struct series {
 	struct window *window; /* cpu: its own, from the first step on */
 	struct window *offcpu; /* with seconds_ns: as long as it measures */
 	struct measure *waits; /* likewise: those who are asked to measure theirs */
-	bool measuring;
+	bool measuring, stopped;
 	char why[256];	  /* no offcpu */
 	const char *note; /* of the CPU profile that is written now; NULL: none */
 	struct target *targets;

@@ -337,11 +337,18 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	if (s->spec.seconds_ns && !s->measuring) {
 		measure(s);
-		if (s->window || s->offcpu || s->waits)
+		if ((s->window || s->offcpu || s->waits) && !s->stopped)
 			return wait_until(s, clock_mono_ns() + s->spec.seconds_ns);
 	}
 	step(s);
 	return 0;
+}
+
+void series_stop(struct series *s)
+{
+	s->stopped = true;
+	if (s->measuring)
+		wait_until(s, clock_mono_ns());
 }
 
 /* The step that it works towards is done now. The rotation's heaps have their time,

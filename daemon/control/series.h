@@ -45,6 +45,9 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
 		 const struct series_handlers *handlers, void *userdata,
 		 struct series **ret_series);
 
+/* What is being measured ends now, and is written. */
+void series_stop(struct series *s);
+
 /* Ends it early: no handler is called any more. What the scribe already has it
  * finishes. NULL is fine. */
 void series_cancel(struct series *s);

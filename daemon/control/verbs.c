@@ -205,12 +205,12 @@ static bool copy_name(struct peer *p, const char *what, const char *name, char *
 static void verb_snapshot(struct peer *p, const Profd__Snapshot *q)
 {
 	struct series_spec spec = {
-		.pid = (pid_t)q->pid,
+		.pid = q->own ? p->access.pid : (pid_t)q->pid,
 		.any_uid = p->access.all,
 		.uid = p->access.uid,
 		.every_ns = p->access.all ? q->every_ns : max(q->every_ns, PROFD_USER_EVERY_NS),
 		.count = max(q->count, 1u),
-		.seconds_ns = q->seconds_ns,
+		.seconds_ns = q->until_stopped ? PROFD_MAX_UNTIL_STOPPED_NS : q->seconds_ns,
 		.options = {.trim = !q->no_trim, .send = q->send_files},
 	};
 	int r;
@@ -230,6 +230,14 @@ static void verb_snapshot(struct peer *p, const Profd__Snapshot *q)
 	r = series_start(p->ctx, &spec, &to_peer, p, &p->series);
 	if (r < 0)
 		peer_error(p, r, "snapshot: %s", strerror(-r));
+}
+
+static void verb_stop(struct peer *p)
+{
+	if (p->series)
+		series_stop(p->series);
+	else
+		peer_error(p, EINVAL, "stop: nothing is under way");
 }
 
 /* ---- attach, watch, finish */
@@ -413,6 +421,9 @@ void peer_handle(struct peer *p, const Profd__Request *q, int *fds, size_t n_fds
 		return;
 	case PROFD__REQUEST__VERB_FINISH:
 		verb_finish(p, q->finish);
+		return;
+	case PROFD__REQUEST__VERB_STOP:
+		verb_stop(p);
 		return;
 	case PROFD__REQUEST__VERB__NOT_SET:
 	case _PROFD__REQUEST__VERB__CASE_IS_INT_SIZE:

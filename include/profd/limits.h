@@ -11,6 +11,7 @@
 /* control socket */
 #define PROFD_MAX_PACKET (64 * 1024) /* bytes of one message */
 #define PROFD_MAX_PEERS 256	     /* connections at once */
+#define PROFD_MAX_UNTIL_STOPPED_NS (86400ULL * 1000000000) /* of a snapshot */
 #define PROFD_MAX_COUNT 100000	     /* snapshots in one request */
 #define PROFD_MAX_ACCEPTS 1024	     /* connections accepted before others have their turn */
 /* Of each user who is not root; the next ones also not of those in group profd. */

@@ -4,7 +4,7 @@
 # does, or profd finds the table by itself; once in the counters however often it
 # is seen; gone with the process; and that others are not touched.
 . "$(dirname "$0")/../fixtures/hazard-lib.sh"
-ours=$(sed -n 's/^#define HEAP_TABLE_VERSION //p' "$root/include/profd/heap_table.h")
+ours=$(sed -n 's/^#define HEAP_TABLE_VERSION *//p' "$root/include/profd/heap_table.h")
 
 start_profd
 target "$fixtures/leak" 60

@@ -254,6 +254,78 @@ static void test_path_of_the_socket(void **state)
 	assert_string_equal(control_path(""), "/run/profd/profd.sock");
 }
 
+/* What is written by hand, protobuf-c reads, and the other way round. */
+static void test_ask_by_hand(void **state)
+{
+	static const struct control_ask asks[] = {
+		{.type = "heap", .send_files = true, .no_trim = true},
+		{.type = "cpu", .send_files = true, .until_stopped = true},
+		{.type = "threadcreate"},
+	};
+	uint8_t bytes[CONTROL_ASK_BYTES];
+	Profd__Request *q;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(asks); i++) {
+		n = control_ask_encode(&asks[i], bytes, sizeof(bytes));
+		q = profd__request__unpack(NULL, n, bytes);
+		assert_non_null(q);
+		assert_int_equal(q->verb_case, PROFD__REQUEST__VERB_SNAPSHOT);
+		assert_int_equal(q->snapshot->n_types, 1);
+		assert_string_equal(q->snapshot->types[0], asks[i].type);
+		assert_int_equal(q->snapshot->no_trim, asks[i].no_trim);
+		assert_int_equal(q->snapshot->send_files, asks[i].send_files);
+		assert_int_equal(q->snapshot->until_stopped, asks[i].until_stopped);
+		assert_true(q->snapshot->own);
+		profd__request__free_unpacked(q, NULL);
+	}
+	assert_int_equal(control_ask_encode(&(struct control_ask){.type = "a type whose name is "
+									  "longer than any that "
+									  "there is or will be"},
+					    bytes, sizeof(bytes)),
+			 0);
+	q = profd__request__unpack(NULL, control_ask_status(bytes), bytes);
+	assert_int_equal(q->verb_case, PROFD__REQUEST__VERB_STATUS);
+	profd__request__free_unpacked(q, NULL);
+	q = profd__request__unpack(NULL, control_ask_stop(bytes), bytes);
+	assert_int_equal(q->verb_case, PROFD__REQUEST__VERB_STOP);
+	profd__request__free_unpacked(q, NULL);
+}
+
+static void test_answers_by_hand(void **state)
+{
+	static const int codes[] = {EACCES, -EACCES, 0, 255};
+	Profd__Error error = PROFD__ERROR__INIT;
+	Profd__Done done = PROFD__DONE__INIT;
+	Profd__Reply reply = PROFD__REPLY__INIT;
+	char message[300];
+	uint8_t bytes[512];
+	size_t n;
+	int code;
+
+	memset(message, 'x', sizeof(message));
+	message[sizeof(message) - 1] = '\0';
+	error.message = message; /* so that the length takes two bytes */
+	reply.kind_case = PROFD__REPLY__KIND_ERROR;
+	reply.error = &error;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		error.code = codes[i];
+		n = profd__reply__pack(&reply, bytes);
+		assert_int_equal(control_answer_read(bytes, n, &code), CONTROL_ANSWER_ERROR);
+		assert_int_equal(code, codes[i]);
+		for (size_t cut = 0; cut < 16; cut++) /* whatever of it is there */
+			(void)control_answer_read(bytes, cut, &code);
+	}
+	reply.kind_case = PROFD__REPLY__KIND_DONE;
+	reply.done = &done;
+	n = profd__reply__pack(&reply, bytes);
+	assert_int_equal(control_answer_read(bytes, n, &code), CONTROL_ANSWER_DONE);
+	assert_int_equal(control_answer_read((const uint8_t *)"\xff\xff", 2, &code),
+			 CONTROL_ANSWER_BAD);
+	assert_int_equal(control_answer_read((const uint8_t *)"\x72\0", 2, &code),
+			 CONTROL_ANSWER_BAD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +342,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_empty_is_not_sent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_peer_that_does_not_read, set_up, tear_down),
 		cmocka_unit_test(test_connects),
+		cmocka_unit_test(test_ask_by_hand),
+		cmocka_unit_test(test_answers_by_hand),
 		cmocka_unit_test(test_path_of_the_socket),
 	};
 
