@@ -26,8 +26,8 @@ profctl_c := args command connect deliver disable dropin enable enabled executab
 	fetch list main named_unit obstacles output private run run_options save series \
 	signals snapshot status symbolize systemctl table top units
 daemon_c := config config_files engine engine_clients engine_cpu engine_look engine_memory \
-	engine_offcpu engine_reload engine_stack engine_threads engine_timers main notify \
-	privilege symbolize_file \
+	engine_offcpu engine_reload engine_service engine_stack engine_threads engine_timers \
+	fdstore main notify privilege symbolize_file watchdog \
 	keeper/confine keeper/debug keeper/guard keeper/keeper keeper/machine keeper/open \
 	keeper/pass keeper/peek keeper/permit keeper/remote keeper/serve keeper/starter \
 	keeper/tracepoint keeper/walk \

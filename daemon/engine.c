@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "daemon/control/ended.h"
@@ -78,6 +77,7 @@ static int on_retain(sd_event_source *source, uint64_t usec, void *userdata)
 	struct engine *e = userdata;
 
 	(void)store_retain(e->ctx.store);
+	engine_tell_news(e);
 	sd_event_source_set_time_relative(source, RETAIN_EVERY_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -201,35 +201,53 @@ static int open_store(struct engine *e, char *why, size_t why_size)
 }
 
 /* An engine whose keeper was killed takes a moment to end. */
-static int listen_at(struct engine *e, const char *path)
+static int listen_at(struct engine *e, const char *path, int passed)
 {
 	int r = -EADDRINUSE;
 
 	for (int i = 0; r == -EADDRINUSE && i < LISTEN_TRIES; i++) {
 		if (i > 0)
 			usleep(LISTEN_AGAIN_US);
-		r = server_new(&e->ctx, path, &e->server);
+		r = server_new(&e->ctx, path, passed, &e->server);
 	}
 	return r;
 }
 
-static int open_socket(struct engine *e, char *why, size_t why_size)
+/* @passed: taken over; -1: it is for us to make one. */
+static int open_socket(struct engine *e, int passed, char *why, size_t why_size)
 {
 	const struct config *c = e->config;
 	_cleanup_free_ char *path = NULL;
 	int r = 0;
 
-	if (mkdir(c->runtime_dir, 0755) < 0 && errno != EEXIST)
+	if (passed < 0 && mkdir(c->runtime_dir, 0755) < 0 && errno != EEXIST)
 		r = -errno;
 	if (r == 0 && asprintf(&path, "%s/" SOCKET_NAME, c->runtime_dir) < 0)
 		r = -ENOMEM;
 	if (r == 0)
-		r = listen_at(e, path);
+		r = listen_at(e, path, passed);
 	if (r == -EADDRINUSE)
 		snprintf(why, why_size, "%s: another profd listens there", path);
 	else if (r < 0)
 		snprintf(why, why_size, "%s: %s: choose another with --runtime-dir", c->runtime_dir,
 			 strerror(-r));
+	return r;
+}
+
+/* A private daemon may be started by a service, whose descriptors are not for it. */
+static int take_over(struct engine *e, char *why, size_t why_size)
+{
+	struct fdstore_handover handover = {.socket = -1};
+	int r = 0;
+
+	if (!e->config->private && (r = fdstore_take_over(&handover)) < 0) {
+		snprintf(why, why_size, "start: %s", strerror(-r));
+		return r;
+	}
+	r = open_socket(e, take_fd(&handover.socket), why, why_size);
+	if (r >= 0)
+		engine_restore_tables(e, &handover);
+	fdstore_handover_done(&handover);
 	return r;
 }
 
@@ -259,7 +277,7 @@ static int start(struct engine *e, char *why, size_t why_size)
 	}
 	r = open_store(e, why, why_size);
 	if (r >= 0)
-		r = open_socket(e, why, why_size);
+		r = take_over(e, why, why_size);
 	if (r < 0 || e->config->private)
 		return r;
 	engine_start_machine(e);
@@ -314,6 +332,7 @@ void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
+	e->leaving = true;
 	series_cancel(e->rotation);
 	server_free(e->server);
 	heap_clients_free(e->ctx.clients);
@@ -324,6 +343,7 @@ void engine_free(struct engine *e)
 	engine_stop_cpu(e);
 	sd_event_source_disable_unref(e->retain_timer);
 	sd_event_source_disable_unref(e->sweep_timer);
+	sd_event_source_disable_unref(e->feed_timer);
 	sd_event_source_disable_unref(e->quit_timer);
 	engine_threads_free(e);
 	engine_offcpu_free(e);
@@ -360,7 +380,7 @@ void engine_describe(const struct engine *e, char *ret, size_t size)
 
 int engine_run(struct engine *e)
 {
-	int r = sd_event_set_watchdog(e->ctx.loop, true);
+	int r = engine_start_watchdog(e);
 
 	return r < 0 ? r : sd_event_loop(e->ctx.loop);
 }

@@ -5,7 +5,8 @@
  * The files of a client's modules are opened a moment after it has attached,
  * when its first stacks are in the table, so that they can be symbolized also
  * if the process does not live to see a snapshot. Then is also learnt what the
- * process is part of: the start of a program is not held up by it.
+ * process is part of, and the service manager is given the table: the start of a
+ * program is not held up by it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ static void watch_free(void *userdata)
 
 	if (!w->client->dead) /* it has called exec: its table is let go of */
 		engine_collect_client(w->engine, w->client);
+	engine_forget_table(w->engine, w->client);
 	sd_event_source_disable_unref(w->end);
 	sd_event_source_disable_unref(w->modules);
 	free(w);
@@ -62,26 +64,48 @@ static int on_open_modules(sd_event_source *source, uint64_t usec, void *userdat
 
 	heap_client_learn(ctx->clients, w->client);
 	(void)heap_client_open_modules(ctx->keeper, w->client, ctx->modules);
+	engine_store_table(w->engine, w->client);
 	return 0;
 }
 
-static int watch_client(struct engine *e, struct heap_client *c)
+static struct watch *new_watch(struct engine *e, struct heap_client *c)
 {
 	struct watch *w = calloc(1, sizeof(*w));
-	int r;
 
 	if (!w)
-		return -ENOMEM;
+		return NULL;
 	w->engine = e;
 	w->client = c;
 	c->watch = w;
 	c->watch_free = watch_free;
+	return w;
+}
+
+static int watch_client(struct engine *e, struct heap_client *c)
+{
+	struct watch *w = new_watch(e, c);
+	int r;
+
+	if (!w)
+		return -ENOMEM;
 	r = sd_event_add_io(e->ctx.loop, &w->end, c->pid_fd, EPOLLIN, on_end, w);
 	if (r < 0)
 		return r;
 	return sd_event_add_time_relative(e->ctx.loop, &w->modules, CLOCK_MONOTONIC,
 					  OPEN_MODULES_AFTER_US, OPEN_MODULES_AFTER_US / 2,
 					  on_open_modules, w);
+}
+
+/* One that an earlier profd had may have ended meanwhile. */
+int engine_watch_client(struct engine *e, struct heap_client *c)
+{
+	int r = c->dead ? new_watch(e, c) ? 0 : -ENOMEM : watch_client(e, c);
+
+	if (r < 0)
+		heap_clients_remove(e->ctx.clients, c);
+	else if (c->dead)
+		end_client(e, c);
+	return r;
 }
 
 /* A process that had ended when its table came may be known from its samples. */
@@ -112,10 +136,7 @@ int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd)
 		end_client(e, c);
 		return 0;
 	}
-	r = watch_client(e, c);
-	if (r < 0)
-		heap_clients_remove(e->ctx.clients, c);
-	return r;
+	return engine_watch_client(e, c);
 }
 
 static void on_found(pid_t pid, uid_t uid, int table_fd, void *userdata)

@@ -129,6 +129,7 @@ void engine_drain_to(struct engine *e, uint64_t horizon_ns)
 	uint64_t lost;
 
 	sampler_drain(e->ctx.sampler, horizon_ns, &handlers, e);
+	e->drained_ns = clock_mono_ns();
 	sampler_stats(e->ctx.sampler, &stats);
 	lost = stats.lost_records + (stats.exact ? 0 : stats.lost);
 	if (lost != e->lost) /* a mapping or an exec may be among them */

@@ -3,7 +3,8 @@
  * engine_cpu.c (records to samples), engine_stack.c (their stacks), engine_timers.c
  * (samples that clients took), engine_offcpu.c (waits), engine_look.c and
  * engine_threads.c (threads from outside), engine_clients.c (clients come and go),
- * engine_memory.c (nothing grows with time), engine_reload.c (settings change).
+ * engine_memory.c (nothing grows with time), engine_reload.c (settings change),
+ * engine_service.c (the service manager).
  */
 #pragma once
 
@@ -11,6 +12,9 @@
 #include "daemon/control/series.h"
 #include "daemon/control/server.h"
 #include "daemon/engine.h"
+#include "daemon/fdstore.h"
+#include "daemon/notify.h"
+#include "daemon/watchdog.h"
 #include "profd/limits.h"
 
 struct offcpu;
@@ -24,6 +28,12 @@ struct engine {
 	struct control_context ctx;
 	struct server *server;
 	struct series *rotation;
+	bool leaving;
+	struct watchdog watchdog;
+	sd_event_source *feed_timer; /* NULL: nobody wants to be told that we live */
+	uint64_t drained_ns;	     /* when the rings were drained last */
+	uint64_t quarantined_told;
+	char status_told[NOTIFY_STATUS_BYTES];
 	sd_event_source *drain_timer;
 	sd_event_source *retain_timer;
 	sd_event_source *sweep_timer;
@@ -94,6 +104,7 @@ void engine_collect_client(struct engine *e, struct heap_client *client);
 void engine_bring_up(struct engine *e); /* the windows, from all sources */
 
 /* engine_clients.c */
+int engine_watch_client(struct engine *e, struct heap_client *c); /* one that is in the table */
 int engine_attach(struct engine *e, pid_t pid, uid_t uid, int table_fd);
 void engine_scan_clients(struct engine *e); /* at most once in SCAN_EVERY_NS */
 
@@ -101,6 +112,13 @@ void engine_scan_clients(struct engine *e); /* at most once in SCAN_EVERY_NS */
 int engine_start_rotation(struct engine *e); /* as e->config says */
 int engine_add_debug_dirs(struct engine *e);
 void engine_start_machine(struct engine *e); /* CPU sampling, if it is granted; clients */
+
+/* engine_service.c: the service manager, and the tables that it keeps. */
+void engine_restore_tables(struct engine *e, struct fdstore_handover *handover);
+void engine_store_table(struct engine *e, struct heap_client *c);
+void engine_forget_table(struct engine *e, struct heap_client *c);
+int engine_start_watchdog(struct engine *e);
+void engine_tell_news(struct engine *e); /* now and then */
 
 /* engine_reload.c: settings are read anew when SIGHUP comes. */
 int engine_listen_to_hangup(struct engine *e);

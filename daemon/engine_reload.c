@@ -18,7 +18,6 @@
 #include "daemon/config_files.h"
 #include "daemon/control/losses.h"
 #include "daemon/engine_internal.h"
-#include "daemon/notify.h"
 #include "profd/base.h"
 
 /* What needs another sampler, and what another start. */
@@ -196,6 +195,7 @@ static void reload_and_tell(struct engine *e)
 		e->ctx.counters.reloads++;
 	}
 	engine_describe(e, status, sizeof(status));
+	memcpy(e->status_told, status, sizeof(status));
 	notify_ready(status);
 }
 

@@ -49,6 +49,14 @@ struct control_timers {
 	uint64_t confined;	  /* processes that stopped it before they set a filter */
 };
 
+/* Clients' tables that the service manager keeps for us. */
+struct control_tables {
+	uint64_t stored;  /* now */
+	uint64_t refused; /* beyond the limit */
+	uint64_t restored, restored_dead;
+	uint64_t invalid; /* came back and were not what they were called */
+};
+
 struct control_offcpu {					       /* since profd started */
 	uint64_t stacks, stacks_lost, records_lost, malformed; /* of the scheduler's switches */
 	uint64_t ends_lost, threads_refused;
@@ -111,6 +119,7 @@ struct control_context {
 	uint64_t last_ended_id;
 	struct series *series; /* all of them (series.h) */
 	struct journal journal;
+	struct control_tables tables;
 
 	struct engine *engine;
 	void (*drain)(struct engine *e); /* bring the windows up to now */

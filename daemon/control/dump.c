@@ -31,6 +31,21 @@ void dump_free(struct dump *d)
 	free(d);
 }
 
+static void count_failed(struct dump *d, const char *why)
+{
+	struct journal_about about = {
+		.pid = d->client ? d->client->pid : 0,
+		.comm = d->client ? d->client->comm : NULL,
+		.file = d->options.send ? NULL : d->name,
+	};
+
+	d->ctx->counters.snapshots_failed++;
+	if (!d->ctx->private)
+		journal_say(&d->ctx->journal, JOURNAL_LOST_PROFILE, &about,
+			    "%s profile%s%s: not written: %s", profile_type_name(d->type),
+			    about.comm ? " of " : "", about.comm ?: "", why);
+}
+
 static void dump_end(struct dump *d, int error, const char *why, const char *name)
 {
 	struct dump_result result = {
@@ -44,10 +59,11 @@ static void dump_end(struct dump *d, int error, const char *why, const char *nam
 		.trim = d->trim_line,
 	};
 
-	if (error < 0)
-		d->ctx->counters.snapshots_failed++;
-	else
+	if (error < 0) {
+		count_failed(d, result.why);
+	} else {
 		d->ctx->counters.snapshots_written++;
+	}
 	d->done(&result, d->userdata);
 	dump_free(d);
 }
@@ -247,7 +263,7 @@ int dump_heap(struct control_context *ctx, struct heap_client *client,
 		return 0;
 	r = write_heap(d);
 	if (r < 0) {
-		ctx->counters.snapshots_failed++;
+		count_failed(d, strerror(-r));
 		dump_free(d);
 	}
 	return r;
@@ -333,7 +349,7 @@ int dump_cpu(struct control_context *ctx, const struct window_span *span,
 	if (r >= 0)
 		r = dump_submit(d, &frozen);
 	if (r < 0) {
-		ctx->counters.snapshots_failed++;
+		count_failed(d, strerror(-r));
 		dump_free(d);
 	}
 	return r;

@@ -18,6 +18,7 @@ struct last {
 	struct heap_client *client; /* a reference */
 	uint64_t ended_id;
 	unsigned pending; /* dumps under way */
+	char how[sizeof(((struct ended *)NULL)->how) + 8];
 };
 
 /* @name is NULL for one that could not be written. */
@@ -57,12 +58,26 @@ static void end_heap(struct last *last, const char *name, int error)
 	end_one(last);
 }
 
+static void tell(const struct last *last, const char *name)
+{
+	const struct heap_client *c = last->client;
+	char path[PROFD_MAX_PATH];
+	struct journal_about about = {
+		.pid = c->pid, .comm = c->comm, .unit = c->unit, .file = path};
+
+	snprintf(path, sizeof(path), "%s/%s", store_dir(last->ctx->store), name);
+	journal_say(&last->ctx->journal, JOURNAL_LAST_HEAP, &about,
+		    "%s (pid %d) %s: its last heap is %s", c->comm, (int)c->pid, last->how, path);
+}
+
 static void on_heap_done(const struct dump_result *result, void *userdata)
 {
 	struct last *last = userdata;
 
 	if (result->error == 0)
 		last->ctx->counters.heaps_last++;
+	if (result->error == 0 && !last->ctx->private)
+		tell(last, result->name);
 	end_heap(last, result->error == 0 ? result->name : NULL, result->error);
 }
 
@@ -123,11 +138,14 @@ static void learn_ending(struct control_context *ctx, const struct heap_client *
 	memcpy(e.comm, client->comm, sizeof(e.comm));
 	if (samples > 0)
 		(void)heap_client_inuse(client, &e.inuse_bytes, &(int64_t){0});
-	e.known = process_read_ending(ctx->keeper, client->pid, client->pid_fd, &e.status) == 0;
+	/* its pid may be another's since */
+	e.known = !client->unseen &&
+		  process_read_ending(ctx->keeper, client->pid, client->pid_fd, &e.status) == 0;
 	if (e.known)
 		process_describe_ending(e.status, e.how, sizeof(e.how));
 	else
-		snprintf(e.how, sizeof(e.how), e.in_order ? "exited" : "killed or crashed");
+		snprintf(e.how, sizeof(e.how), "%s%s", e.in_order ? "exited" : "killed or crashed",
+			 client->unseen ? " while profd was away" : "");
 	if (e.known ? WIFSIGNALED(e.status) && WTERMSIG(e.status) == SIGKILL : !e.in_order)
 		e.out_of_memory = was_out_of_memory(ctx, client);
 	if (e.out_of_memory)
@@ -174,6 +192,8 @@ void last_heap(struct control_context *ctx, struct heap_client *client)
 	last->ctx = ctx;
 	last->client = heap_client_ref(client);
 	last->ended_id = id;
+	snprintf(last->how, sizeof(last->how), "%s%s",
+		 strncmp(ended.how, "killed", 6) == 0 ? "was " : "", ended.how);
 	ctx->last_pending++;
 	last->pending = 1; /* the heap; the others are added while it holds */
 	write_note(&ended, "", note, sizeof(note));

@@ -171,6 +171,16 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count_cpu(ctx, s);
 	count_offcpu(ctx, s);
 	count(s, "clients", heap_clients_count(ctx->clients), "attached clients");
+	count(s, "tables_stored", ctx->tables.stored,
+	      "heap tables that the service manager keeps, too");
+	count(s, "tables_not_stored", ctx->tables.refused,
+	      "heap tables beyond what the service manager keeps");
+	count(s, "tables_restored", ctx->tables.restored,
+	      "heap tables that came back when profd was started anew");
+	count(s, "tables_restored_dead", ctx->tables.restored_dead,
+	      "of these, of processes that had ended meanwhile");
+	count(s, "tables_invalid", ctx->tables.invalid,
+	      "descriptors that came back and were not what they were called");
 	count(s, "attach_refused", c->attach_refused, "heap tables that were refused");
 	count(s, "attach_other_version", c->attach_other_version,
 	      "of these, tables of another version: profctl list says whose");

@@ -24,7 +24,7 @@
 
 struct server {
 	struct control_context *ctx;
-	char *path;
+	char *path; /* that we made; NULL: the service manager's */
 	int fd;
 	ino_t inode; /* of the socket at @path */
 	sd_event_source *source;
@@ -314,22 +314,29 @@ static ino_t inode_of(const char *path)
 	return lstat(path, &st) < 0 ? 0 : st.st_ino;
 }
 
-int server_new(struct control_context *ctx, const char *path, struct server **ret_server)
+int server_new(struct control_context *ctx, const char *path, int socket,
+	       struct server **ret_server)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	int r = -ENOMEM;
 
-	if (!s)
+	if (!s) {
+		profd_closep(&socket);
 		return r;
+	}
 	s->ctx = ctx;
-	s->fd = -1;
-	s->path = strdup(path);
-	if (!s->path || users_new(&s->users) < 0)
+	s->fd = socket;
+	if (users_new(&s->users) < 0)
 		goto fail;
-	r = s->fd = listen_at(path);
-	if (r < 0)
-		goto fail;
-	s->inode = inode_of(path);
+	if (socket < 0) {
+		s->path = strdup(path);
+		if (!s->path)
+			goto fail;
+		r = s->fd = listen_at(path);
+		if (r < 0)
+			goto fail;
+		s->inode = inode_of(path);
+	}
 	r = sd_event_add_io(ctx->loop, &s->source, s->fd, EPOLLIN, on_listen, s);
 	if (r >= 0)
 		r = make_pause(s);
@@ -354,11 +361,9 @@ void server_free(struct server *s)
 	sd_event_source_disable_unref(s->pause);
 	sd_event_source_disable_unref(s->resume);
 	users_free(s->users);
-	if (s->fd >= 0) {
-		close(s->fd);
-		if (inode_of(s->path) == s->inode) /* else another's, by now */
-			unlink(s->path);
-	}
+	if (s->fd >= 0 && s->path && inode_of(s->path) == s->inode) /* else another's, by now */
+		unlink(s->path);
+	profd_closep(&s->fd);
 	free(s->path);
 	free(s);
 }

@@ -10,9 +10,11 @@
 struct server;
 
 /* Makes the socket at @path (replacing one that nobody listens on), mode 0666:
- * who may do what is decided by credentials. -EADDRINUSE: another profd is
+ * who may do what is decided by credentials. Or takes over @socket, not -1, which
+ * listens already, and stays where it is in the end. -EADDRINUSE: another profd is
  * there. */
-int server_new(struct control_context *ctx, const char *path, struct server **ret_server);
-void server_free(struct server *s); /* removes the socket */
+int server_new(struct control_context *ctx, const char *path, int socket,
+	       struct server **ret_server);
+void server_free(struct server *s); /* removes the socket that it made */
 
 size_t server_peers(const struct server *s);

@@ -62,6 +62,7 @@ struct heap_client *heap_client_unref(struct heap_client *client)
 	free(client->unit);
 	free(client->oom_path);
 	free(client->modules);
+	free(client->stored_name);
 	heap_cpu_seen_free(client->cpu_seen);
 	free(client);
 	return NULL;
@@ -182,13 +183,34 @@ static void link_client(struct heap_clients *clients, struct heap_client *c)
 {
 	struct heap_client *before = heap_clients_find(clients, c->pid);
 
-	if (before && !before->dead) /* it has called exec: a new program, a new heap */
+	if (before && !before->dead && !c->dead) /* it has called exec: a new program, a new heap */
 		heap_clients_remove(clients, before);
 	c->next = clients->first;
 	if (c->next)
 		c->next->prev = c;
 	clients->first = c;
 	clients->count++;
+}
+
+/* Takes over @table_fd. */
+static int new_client(pid_t pid, uid_t uid, int table_fd, const struct heap_header *header,
+		      struct heap_client **ret_client)
+{
+	struct heap_client *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		close(table_fd);
+		return -ENOMEM;
+	}
+	c->users = 1;
+	c->pid = pid;
+	c->uid = uid;
+	c->pid_fd = -1;
+	c->table_fd = table_fd;
+	c->rate_bytes = header->rate_bytes;
+	c->start_unix_ns = (int64_t)header->start_unix_ns;
+	*ret_client = c;
+	return 0;
 }
 
 int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int table_fd,
@@ -209,16 +231,9 @@ int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int tab
 		return r;
 	if (known && same_file(known->table_fd, fd))
 		return -EEXIST;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return -ENOMEM;
-	c->users = 1;
-	c->pid = pid;
-	c->uid = uid;
-	c->pid_fd = -1;
-	c->table_fd = take_fd(&fd);
-	c->rate_bytes = header.rate_bytes;
-	c->start_unix_ns = (int64_t)header.start_unix_ns;
+	r = new_client(pid, uid, take_fd(&fd), &header, &c);
+	if (r < 0)
+		return r;
 	r = identify(clients->keeper, c);
 	if (r < 0) {
 		heap_client_unref(c);
@@ -226,6 +241,59 @@ int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int tab
 	}
 	heap_refusals_forget(&clients->refused, pid);
 	heap_waits_forget(c->table_fd, &header);
+	link_client(clients, c);
+	*ret_client = c;
+	return 0;
+}
+
+int heap_client_identity(const struct heap_client *c, struct heap_identity *ret_id)
+{
+	struct heap_identity id = {.pid = c->pid, .uid = c->uid, .start_ticks = c->start_ticks};
+	struct stat st;
+
+	if (fstat(c->table_fd, &st) < 0)
+		return -errno;
+	id.inode = st.st_ino;
+	memcpy(id.comm, c->comm, sizeof(id.comm));
+	*ret_id = id;
+	return 0;
+}
+
+/* Is the process that had the table still there? */
+static void find_again(struct keeper *keeper, const struct heap_identity *id, struct heap_client *c)
+{
+	if (read_identity(keeper, c) == 0 && c->start_ticks == id->start_ticks)
+		return;
+	profd_closep(&c->pid_fd);
+	c->pid_fd = -1;
+	c->start_ticks = id->start_ticks;
+	memcpy(c->comm, id->comm, sizeof(c->comm));
+	c->dead = c->unseen = true;
+}
+
+int heap_clients_restore(struct heap_clients *clients, const struct heap_identity *id, int table_fd,
+			 struct heap_client **ret_client)
+{
+	_cleanup_close_ int fd = table_fd;
+	struct heap_header header;
+	struct heap_client *c;
+	struct stat st;
+	int r;
+
+	if (clients->count >= PROFD_MAX_CLIENTS)
+		return -ENOSPC;
+	r = heap_table_check(fd, &header);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0 || st.st_ino != id->inode)
+		return -EBADMSG;
+	for (c = clients->first; c; c = c->next)
+		if (same_file(c->table_fd, fd))
+			return -EEXIST;
+	r = new_client(id->pid, id->uid, take_fd(&fd), &header, &c);
+	if (r < 0)
+		return r;
+	find_again(clients->keeper, id, c);
 	link_client(clients, c);
 	*ret_client = c;
 	return 0;

@@ -13,6 +13,15 @@
 #include "daemon/keeper/keeper.h"
 #include "daemon/proc/process.h"
 
+/* Who a table is of, as far as that outlives the process and profd. */
+struct heap_identity {
+	pid_t pid;
+	uid_t uid;
+	uint64_t start_ticks; /* with pid, the process's identity */
+	uint64_t inode;	      /* of the table */
+	char comm[PROCESS_COMM_BYTES];
+};
+
 struct heap_client {
 	pid_t pid;
 	uid_t uid;  /* whose heap it is; root's if that is not certain */
@@ -23,6 +32,8 @@ struct heap_client {
 	bool learnt; /* what follows is known */
 	char *unit;  /* NULL: none */
 	bool dead;
+	bool unseen;	   /* it ended while there was no profd */
+	char *stored_name; /* under which the service manager has its table too; NULL: it has not */
 	int64_t died_unix_ns;
 	uint64_t rate_bytes;
 	int64_t start_unix_ns; /* when the client started */
@@ -56,6 +67,15 @@ void heap_clients_free(struct heap_clients *clients);
  * or has been refused for its version before. */
 int heap_clients_add(struct heap_clients *clients, pid_t pid, uid_t uid, int table_fd,
 		     struct heap_client **ret_client);
+
+/* As heap_clients_add(), of a table that an earlier profd had. Whose it is has been
+ * known since; the process may have ended, and its pid may be another's now.
+ * -EBADMSG also: it is not the table that @id names. */
+int heap_clients_restore(struct heap_clients *clients, const struct heap_identity *id, int table_fd,
+			 struct heap_client **ret_client);
+
+/* -errno: the table cannot be asked. */
+int heap_client_identity(const struct heap_client *client, struct heap_identity *ret_id);
 
 /* Those that were refused for their version (heap_clients_add() notes them). */
 struct heap_refusals *heap_clients_refused(struct heap_clients *clients);

@@ -86,7 +86,7 @@ is "$long > 0.5e9 and $any > 0.9 * $total" || { pprof -top "$T/waiting.pb.gz"; f
 
 figure "security: $(inside systemd-analyze security --no-pager profd | tail -1 | sed 's/^[^ ]* *//')"
 
-inside systemctl stop profd
+inside systemctl stop profd.socket profd
 [ "$(inside systemctl show -p Result --value profd)" = success ] || { journal; fail "stopping was not clean"; }
 inside systemctl reset-failed reader 2>/dev/null || true # it was ended by its time
 inside systemctl --failed --no-legend | grep -v '^$' && fail "something failed"

@@ -54,6 +54,70 @@ static void test_live_process_is_identified(void **state)
 	heap_clients_remove(clients, c);
 }
 
+/* ---- over a restart */
+
+static struct heap_identity identify_self(int table)
+{
+	struct heap_identity id;
+	struct heap_client *c;
+
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), dup(table), &c), 0);
+	assert_int_equal(heap_client_identity(c, &id), 0);
+	heap_clients_remove(clients, c);
+	return id;
+}
+
+static void test_a_table_comes_back_to_its_process(void **state)
+{
+	int table = make_table();
+	struct heap_identity id = identify_self(table);
+	struct heap_client *c, *again;
+
+	assert_int_equal(heap_clients_restore(clients, &id, dup(table), &c), 0);
+	assert_false(c->dead);
+	assert_true(c->pid_fd >= 0);
+	assert_int_equal(c->start_ticks, id.start_ticks);
+	assert_int_equal(heap_clients_restore(clients, &id, dup(table), &again), -EEXIST);
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), dup(table), &again),
+			 -EEXIST);
+	heap_clients_remove(clients, c);
+	close(table);
+}
+
+static void test_a_pid_that_is_anothers_now_gets_no_table(void **state)
+{
+	int table = make_table();
+	struct heap_identity id = identify_self(table);
+	struct heap_client *c, *live;
+
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), make_table(), &live), 0);
+	id.start_ticks--;
+	strcpy(id.comm, "earlier");
+	assert_int_equal(heap_clients_restore(clients, &id, dup(table), &c), 0);
+	assert_true(c->dead && c->unseen);
+	assert_true(c->pid_fd < 0);
+	assert_string_equal(c->comm, "earlier");
+	assert_int_equal(c->start_ticks, id.start_ticks);
+	assert_false(live->removed); /* nor does it take the other's place */
+	assert_ptr_equal(heap_clients_find(clients, getpid()), live);
+	heap_clients_remove(clients, c);
+	heap_clients_remove(clients, live);
+	close(table);
+}
+
+static void test_what_comes_back_is_checked(void **state)
+{
+	int table = make_table(), unsealed = memfd_create("x", MFD_CLOEXEC);
+	struct heap_identity id = identify_self(table);
+	struct heap_client *c;
+
+	assert_true(heap_clients_restore(clients, &id, unsealed, &c) < 0);
+	assert_true(heap_clients_restore(clients, &id, open("/dev/null", O_RDWR), &c) < 0);
+	id.inode++;
+	assert_int_equal(heap_clients_restore(clients, &id, table, &c), -EBADMSG);
+	assert_int_equal(heap_clients_count(clients), 0);
+}
+
 static void test_ended_process_is_dead_on_arrival(void **state)
 {
 	pid_t pid = fork();
@@ -148,6 +212,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_live_process_is_identified),
+		cmocka_unit_test(test_a_table_comes_back_to_its_process),
+		cmocka_unit_test(test_a_pid_that_is_anothers_now_gets_no_table),
+		cmocka_unit_test(test_what_comes_back_is_checked),
 		cmocka_unit_test(test_ended_process_is_dead_on_arrival),
 		cmocka_unit_test(test_process_that_ends_meanwhile_is_taken),
 		cmocka_unit_test(test_same_table_is_known),

@@ -159,6 +159,36 @@ static void test_what_a_full_window_refuses_is_lost(void **state)
 	windows_free(ws);
 }
 
+static void test_samples_may_become_of_another_shape(void **state)
+{
+	struct window_moment start = {.mono_ns = 5}, now = {.mono_ns = 9, .counters = {3}};
+	struct frame frame = {1, 4};
+	struct sample three = {.frames = &frame, .n_frames = 1, .values = {1, 2, 3}};
+	struct window *first, *second;
+	struct windows *ws = open_windows(&first, &start);
+	int64_t lost[] = {4, 5, 6};
+
+	assert_int_equal(window_open(ws, &start, &second), 0);
+	add(ws, 1, 10);
+	assert_int_equal(windows_reshape(ws, 3, &now), 0);
+	windows_add(ws, &three);
+	windows_add_lost(ws, lost);
+	for (int i = 0; i < 2; i++) {
+		struct window_span span;
+		struct aggregate_entry e;
+
+		window_peek(i ? first : second, &now, &span);
+		assert_int_equal(span.duration_ns, 0);
+		assert_int_equal(span.counters[0], 0);
+		assert_int_equal(aggregate_count(span.samples), 2);
+		aggregate_entry(span.samples, 0, &e); /* the one that is lost is always there */
+		assert_int_equal(e.values[2], 6);
+		aggregate_entry(span.samples, 1, &e);
+		assert_int_equal(e.values[2], 3);
+	}
+	windows_free(ws);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_counters_are_of_the_span),
 		cmocka_unit_test(test_lost_samples_are_one_entry_of_every_window),
 		cmocka_unit_test(test_what_a_full_window_refuses_is_lost),
+		cmocka_unit_test(test_samples_may_become_of_another_shape),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
