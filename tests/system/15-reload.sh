@@ -7,6 +7,8 @@
 . "$(dirname "$0")/../lib.sh"
 . "$root/tests/debug-lib.sh"
 
+# says FILE REGEX: go tool pprof does, of the profile.
+says() { pprof -raw "$1" >"$T/text" 2>/dev/null; grep -q -- "$2" "$T/text"; }
 conf() { mkdir -p "$T/profd.conf.d"; printf '[profd]\n' | cat - <(printf "$@") >"$T/profd.conf"; }
 mkdir -p "$T/run" "$T/state"
 conf 'frequency = 50\nrotate = 0\nkeep-files = 100\n'
@@ -14,7 +16,8 @@ conf 'frequency = 50\nrotate = 0\nkeep-files = 100\n'
 profd_pid=$!
 own_pids+=("$profd_pid")
 wait_for 20 "$profctl" status || fail "profd did not start"
-"$profctl" status | grep -q '^cpu  *off' && skip "no CPU sampling here"
+"$profctl" status >"$T/status"
+grep -q '^cpu  *off' "$T/status" && skip "no CPU sampling here"
 
 more_reloads() { [ "$(counter reloads)" = $((before + 1)) ]; }
 more_failures() { [ "$(counter reloads_failed)" = $((before + 1)) ]; }
@@ -29,7 +32,7 @@ refused() # WHY
 	before=$(counter reloads_failed)
 	kill -HUP "$profd_pid"
 	wait_for 10 more_failures || fail "it was not refused: $1"
-	tail -1 "$T/profd.log" | grep -Eq "the old settings are kept: $1" || fail "not said: $1"
+	grep -Eq "the old settings are kept: $1" "$T/profd.log" || fail "not said: $1"
 }
 now() { json_of "$profctl" --json status "j['$1']"; }
 
@@ -51,13 +54,18 @@ spent=$(($(ticks) - first))
 file=$(cat "$T/path")
 valid "$file"
 [ "$(now frequency_hz)" = 400 ] || fail "another frequency: $(now frequency_hz)"
-# `spent` begins a little before the measurement and ends a little after.
+# Each sample has its own weight, 20 or 2.5 ms. `spent` begins before the measurement
+# and ends after it, on a busy machine long before and after; what some dozens of
+# samples estimate is off by a sixth now and then.
 eval "$(raw "$file" cpu x=.)"
-share=$(python3 -c "print($total / ($spent * 1e9 / $(getconf CLK_TCK)))")
+share=$(python3 -c "print(round($total / ($spent * 1e9 / $(getconf CLK_TCK)), 3))")
+time=$total
 eval "$(raw "$file" samples x=.)"
-figure "over a change from 50 to 400 Hz: $total samples, $share of the CPU time spent"
-is "0.8 <= $share <= 1.1" || { go tool pprof -raw "$file" | head -20; fail "not the CPU time"; }
-pprof -raw "$file" | grep -c >/dev/null '^Comment: 1 times the frequency was changed' || fail "it does not say so"
+slow=$(python3 -c "print(($time - 2.5e6 * $total) / 17.5e6)")
+figure "over a change from 50 to 400 Hz: $total samples, $slow of them at 50 Hz; $share of the CPU time around it"
+is "$share <= 1.5 and 0 < $slow < $total and $slow == int($slow)" ||
+	{ go tool pprof -raw "$file" | head -20; fail "not the CPU time"; }
+says "$file" '^Comment: 1 times the frequency was changed' || fail "it does not say so"
 grep -q 'settings read anew: frequency, ring$' "$T/profd.log" || fail "the journal does not say what changed"
 lost=$(counter cpu_samples)
 [ "$lost" -gt 100 ] || fail "the count of samples began anew: $lost"
@@ -89,13 +97,12 @@ wait "$snap" || fail "the measurement of the other event was lost"
 is "$SECONDS < 50" || fail "it went on"
 file=$(cat "$T/path")
 valid "$file"
-pprof -raw "$file" | grep -c >/dev/null "^Comment: ends where the event was changed, from $event to page-faults" ||
-	{ pprof -raw "$file" | head; fail "it does not say why it ended"; }
+says "$file" "^Comment: ends where the event was changed, from $event to page-faults" ||
+	{ head "$T/text"; fail "it does not say why it ended"; }
 eval "$(raw "$file" cpu x=.)"
 is "$total > 0" || fail "nothing in it"
 snapshot --type cpu --seconds 1s
-pprof -raw "${files[0]}" | grep -c >/dev/null '^page-faults/count\|samples/count page-faults/count' ||
-	{ pprof -raw "${files[0]}" | head -12; fail "not of the new event"; }
+says "${files[0]}" '^samples/count page-faults/count' || { head -20 "$T/text"; fail "not of the new event"; }
 valid "${files[0]}"
 
 # ---- debug directories, for a program whose names were looked for in vain
@@ -115,7 +122,7 @@ named busy
 # ---- rotation and retention
 conf 'rotate = 500ms\nkeep-files = 4\n'
 reload
-few() { [ "$(ls "$T/state" | wc -l)" -le 6 ] && ls "$T/state" | grep -q cpu_; }
+few() { [ "$(ls "$T/state" | wc -l)" -le 6 ] && ls "$T/state" | grep cpu_; }
 written=$(counter snapshots_written)
 rotated() { [ "$(counter snapshots_written)" -ge $((written + 3)) ]; }
 wait_for 20 rotated || fail "no rotation"

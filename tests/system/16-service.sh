@@ -24,7 +24,7 @@ inside systemctl stop first
 inside systemctl start profd.socket
 inside profctl status >"$T/status" || { journal; fail "a request does not start it"; }
 is_active || fail "who answered?"
-property StatusText | grep -q ' clients$' || fail "no status: $(property StatusText)"
+property StatusText | grep ' clients$' || fail "no status: $(property StatusText)"
 [ "$(property NRestarts)" = 0 ] || fail "it was restarted"
 
 # ---- reload
@@ -38,7 +38,7 @@ inside systemctl reload profd || fail "systemctl reload"
 wait_for 10 is_counted reloads 1 || { journal; fail "not reloaded"; }
 status_says ' at 53 Hz' || fail "another frequency"
 wait_for 10 is_active || fail "it is $(inside systemctl is-active profd) after the reload"
-property StatusText | grep -q 'at 53 Hz' || fail "the status is the old one: $(property StatusText)"
+property StatusText | grep 'at 53 Hz' || fail "the status is the old one: $(property StatusText)"
 with_file 'frequency = fast'
 inside systemctl reload profd || fail "systemctl reload"
 wait_for 10 is_counted reloads_failed 1 || { journal; fail "a bad file was taken"; }
@@ -53,10 +53,10 @@ entry()
 	inside journalctl --no-pager -u profd -o json "MESSAGE_ID=$1" | tail -1 |
 		python3 -c 'import json, sys; print(json.loads(sys.stdin.readline() or "{}").get(sys.argv[1], ""))' "$2"
 }
-entry dfcc6d708c8f41f5ade61c82911e291e MESSAGE | grep -q '^settings read anew: frequency$' ||
+entry dfcc6d708c8f41f5ade61c82911e291e MESSAGE | grep '^settings read anew: frequency$' ||
 	{ journal; fail "no entry about the reload"; }
 entry 820a3e5bd4ab457aa2af3b71cc8495bd MESSAGE |
-	grep -q '/etc/profd.conf.d/test.conf:2: frequency: fast: ' || { journal; fail "none about the bad one"; }
+	grep '/etc/profd.conf.d/test.conf:2: frequency: fast: ' || { journal; fail "none about the bad one"; }
 [ "$(entry 820a3e5bd4ab457aa2af3b71cc8495bd PRIORITY)" = 3 ] || fail "not an error"
 
 # ---- the store: one client is killed while profd is away, one lives, one comes

@@ -29,6 +29,7 @@ static int make_tree(void **state)
 	static const char *const links[][2] = {
 		{"a/b/file", "tree/to-file"},
 		{"/a/b/file", "tree/absolute"},
+		{"/a/b/file", "tree/a/b/absolute"},
 		{"../../../../a/b/file", "tree/a/b/escapes"},
 		{"../secret", "tree/beside"},
 		{"loop", "tree/loop"},
@@ -100,6 +101,7 @@ static void compare(const char *path, bool links)
 static void test_it_finds_what_openat2_finds(void **state)
 {
 	static const char *const paths[] = {
+		"a/b/absolute",
 		"a/b/file",
 		"a//b/./file",
 		"a/../a/b/file",
