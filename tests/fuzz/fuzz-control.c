@@ -94,7 +94,7 @@ static bool start(void)
 	    scribe_new(ctx.loop, ctx.modules, ctx.keeper, "/bin/true", &ctx.scribe) < 0)
 		return false;
 	snprintf(path, sizeof(path), "%s/socket", dir);
-	return server_new(&ctx, path, &server) == 0 && atexit(end) == 0;
+	return server_new(&ctx, path, -1, &server) == 0 && atexit(end) == 0;
 }
 
 static void run(void)
