@@ -285,7 +285,8 @@ static int run_keeper(struct config *c, const struct start *start)
 	r = privilege_find_user(start->user, &user, why, sizeof(why));
 	if (r >= 0)
 		r = privilege_give_directory(c->state_dir, 0750, &user, why, sizeof(why));
-	if (r >= 0)
+	/* a socket that was passed on lies where it lies */
+	if (r >= 0 && !getenv("LISTEN_FDS"))
 		r = privilege_give_directory(c->runtime_dir, 0755, &user, why, sizeof(why));
 	config.engine.uid = user.uid;
 	config.engine.gid = user.gid;
