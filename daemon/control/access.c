@@ -55,3 +55,12 @@ int access_of_peer(int socket, bool own, struct access_group *group, struct acce
 	};
 	return 0;
 }
+
+bool access_narrow(struct access *access, uid_t uid)
+{
+	if (!access->all && access->uid != uid)
+		return false;
+	access->uid = uid;
+	access->all = false;
+	return true;
+}

@@ -26,3 +26,6 @@ struct access_group {
  * kernel noted when the peer connected, groups too; nothing is looked up by its pid,
  * which may be another's by now. Returns 0 or -errno. */
 int access_of_peer(int socket, bool own, struct access_group *group, struct access *ret_access);
+
+/* Leaves no more of it than user @uid has. False: that is not for the peer to ask. */
+bool access_narrow(struct access *access, uid_t uid);

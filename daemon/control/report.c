@@ -94,6 +94,13 @@ static void count(struct report_state *s, const char *name, uint64_t value, cons
 	s->pointers[s->state.n_counters++] = c;
 }
 
+/* What goes down, too. */
+static void gauge(struct report_state *s, const char *name, uint64_t value, const char *help)
+{
+	count(s, name, value, help);
+	s->counters[s->state.n_counters - 1].gauge = true;
+}
+
 static uint64_t resident_bytes(void)
 {
 	unsigned long long pages = 0;
@@ -170,7 +177,7 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 
 	count_cpu(ctx, s);
 	count_offcpu(ctx, s);
-	count(s, "clients", heap_clients_count(ctx->clients), "attached clients");
+	gauge(s, "clients", heap_clients_count(ctx->clients), "attached clients");
 	count(s, "tables_stored", ctx->tables.stored,
 	      "heap tables that the service manager keeps, too");
 	count(s, "tables_not_stored", ctx->tables.refused,
@@ -207,24 +214,24 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	      "times that they were refused, and the old ones kept");
 	count(s, "messages_suppressed", ctx->journal.suppressed,
 	      "messages to the journal beyond the limit");
-	count(s, "windows_bytes", windows_bytes(ctx->windows), "memory of samples not yet written");
-	count(s, "processes", process_count(ctx->processes), "processes known");
+	gauge(s, "windows_bytes", windows_bytes(ctx->windows), "memory of samples not yet written");
+	gauge(s, "processes", process_count(ctx->processes), "processes known");
 	count(s, "processes_refused", process_table_refused(ctx->processes),
 	      "processes and mappings beyond the limit");
-	count(s, "modules", module_count(ctx->modules), "program files and libraries known");
-	count(s, "modules_open", module_table_open(ctx->modules), "of these, files held open");
+	gauge(s, "modules", module_count(ctx->modules), "program files and libraries known");
+	gauge(s, "modules_open", module_table_open(ctx->modules), "of these, files held open");
 	count(s, "modules_freed", module_table_freed(ctx->modules),
 	      "files let go, since nothing used them any more");
-	count(s, "unwind_bytes", module_table_cfi_bytes(ctx->modules),
+	gauge(s, "unwind_bytes", module_table_cfi_bytes(ctx->modules),
 	      "copies of the files' unwind information");
 	count(s, "modules_refused", module_table_refused(ctx->modules), "files beyond the limit");
 	count(s, "perf_maps_refused", module_table_perf_maps_refused(ctx->modules),
 	      "perf-map files that were not plain, not their process's own, open to others, or too "
 	      "large");
-	count(s, "scribe_pending", scribe_pending(ctx->scribe), "profiles being symbolized");
+	gauge(s, "scribe_pending", scribe_pending(ctx->scribe), "profiles being symbolized");
 	scribe_get_stats(ctx->scribe, &scribe);
 	count(s, "scribe_restarts", scribe.restarts, "scribes that died");
-	count(s, "scribe_quarantined", scribe.quarantined, "files that killed a scribe");
+	gauge(s, "scribe_quarantined", scribe.quarantined, "files that killed a scribe");
 	count(s, "scribe_locations", scribe.locations, "code addresses in profiles");
 	count(s, "scribe_locations_named", scribe.locations_named, "of these, with a name");
 	count(s, "scribe_locations_cached", scribe.locations_cached,
@@ -232,7 +239,7 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "debug_files", scribe.debug_files, "separate debug files handed over");
 	count(s, "debug_files_refused", scribe.debug_refused,
 	      "debug files of another build, of another owner, or too large");
-	count(s, "resident_bytes", resident_bytes(), "memory of the daemon");
+	gauge(s, "resident_bytes", resident_bytes(), "memory of the daemon");
 }
 
 /* The end of a long path says more than its beginning. All of it has to fit into

@@ -35,6 +35,7 @@ struct series {
 	bool measuring, stopped;
 	char why[256];	  /* no offcpu */
 	const char *note; /* of the CPU profile that is written now; NULL: none */
+	char stop_note[256]; /* of who stopped it */
 	struct target *targets;
 	struct ticket *tickets;
 	sd_event_source *timer;

@@ -344,13 +344,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-void series_stop(struct series *s)
-{
-	s->stopped = true;
-	if (s->measuring)
-		wait_until(s, clock_mono_ns());
-}
-
 /* The step that it works towards is done now. The rotation's heaps have their time,
  * and whoever changes the samples begins it anew. */
 static void cut(struct series *s, const char *note)
@@ -371,6 +364,18 @@ void series_cut(struct control_context *ctx, const char *note)
 		if (s->spec.cpu && (s->spec.rotation || s->window))
 			cut(s, note);
 	}
+}
+
+void series_stop(struct series *s, const char *note)
+{
+	if (!s || s->spec.count > 1)
+		return;
+	snprintf(s->stop_note, sizeof(s->stop_note), "%s", note);
+	if (*s->stop_note)
+		s->spec.options.note = s->note = s->stop_note;
+	s->stopped = true;
+	if (s->measuring)
+		wait_until(s, clock_mono_ns());
 }
 
 int series_start(struct control_context *ctx, const struct series_spec *spec,

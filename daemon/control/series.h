@@ -45,8 +45,6 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
 		 const struct series_handlers *handlers, void *userdata,
 		 struct series **ret_series);
 
-/* What is being measured ends now, and is written. */
-void series_stop(struct series *s);
 
 /* Ends it early: no handler is called any more. What the scribe already has it
  * finishes. NULL is fine. */
@@ -56,6 +54,10 @@ void series_cancel(struct series *s);
  * are written as they are, with @note among their comments, and so is the
  * rotation's. What the windows hold after that is of no use. */
 void series_cut(struct control_context *ctx, const char *note);
+
+/* Ends the measurement under way now, if it is one of a single step: what there is
+ * is written, with the comment @note unless that is "". NULL is fine. */
+void series_stop(struct series *s, const char *note);
 
 /* Whether @client is one that @spec asks for. */
 bool series_matches(const struct series_spec *spec, const struct heap_client *client);

@@ -232,14 +232,6 @@ static void verb_snapshot(struct peer *p, const Profd__Snapshot *q)
 		peer_error(p, r, "snapshot: %s", strerror(-r));
 }
 
-static void verb_stop(struct peer *p)
-{
-	if (p->series)
-		series_stop(p->series);
-	else
-		peer_error(p, EINVAL, "stop: nothing is under way");
-}
-
 /* ---- attach, watch, finish */
 
 /* What it says of the table is believed when it is to its own disadvantage. */
@@ -403,6 +395,11 @@ static void verb_status(struct peer *p)
 
 void peer_handle(struct peer *p, const Profd__Request *q, int *fds, size_t n_fds)
 {
+	if (q->as_user && !access_narrow(&p->access, q->as_uid)) {
+		peer_error(p, EACCES, "as user %u: only root and group profd ask for others",
+			   q->as_uid);
+		return;
+	}
 	switch (q->verb_case) {
 	case PROFD__REQUEST__VERB_ATTACH:
 		verb_attach(p, q->attach, fds, n_fds);
@@ -423,7 +420,7 @@ void peer_handle(struct peer *p, const Profd__Request *q, int *fds, size_t n_fds
 		verb_finish(p, q->finish);
 		return;
 	case PROFD__REQUEST__VERB_STOP:
-		verb_stop(p);
+		series_stop(p->series, q->stop->note);
 		return;
 	case PROFD__REQUEST__VERB__NOT_SET:
 	case _PROFD__REQUEST__VERB__CASE_IS_INT_SIZE:
