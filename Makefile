@@ -22,6 +22,8 @@ proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ag
 preload_c := aside cpu_hooks environment fork intern interpose modules operators record \
 	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
 	early live objects cpu waits api
+http_c := ask cache connection delta endpoint guard identity index listen main metrics options \
+	password path profile reply server symbol targets text
 profctl_c := args command connect deliver disable dropin enable enabled executable expand \
 	fetch list main named_unit obstacles output private run run_options save series \
 	signals snapshot status symbolize systemctl table top units
@@ -60,6 +62,7 @@ proto_src := $(proto_c:%=proto/%.c)
 preload_src := $(preload_c:%=client/preload/%.c) proto/cfi.c proto/cfi_code.c proto/cfi_rule.c \
 	proto/ask.c proto/attach.c
 profctl_src := $(profctl_c:%=client/profctl/%.c)
+http_src := $(http_c:%=client/http/%.c)
 daemon_src := $(daemon_c:%=daemon/%.c)
 fetch_src := client/fetch/main.c
 
@@ -67,19 +70,22 @@ libs_proto := -lprotobuf-c -lz
 libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -llzma -liberty -lseccomp -linih -lm
 libs_profctl := $(libs_proto) -ljansson
 libs_fetch := -lcurl
+libs_http := $(libs_proto) -ljansson -lmicrohttpd -lcrypt -lm -pthread
 
 gen_c := $(proto_gen:%=$(BUILD)/gen/proto/%.pb-c.c)
 gen_h := $(gen_c:.c=.h)
 gen_o := $(gen_c:.c=.o)
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 pic = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
-programs := $(BUILD)/profd $(BUILD)/profctl $(BUILD)/libprofd.so $(BUILD)/profd-fetch
+programs := $(BUILD)/profd $(BUILD)/profctl $(BUILD)/profd-http $(BUILD)/profd-fetch \
+	$(BUILD)/libprofd.so
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
 fixtures := $(patsubst tests/fixtures/%.c,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.c)) \
 	$(patsubst tests/fixtures/%.cc,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.cc))
 
 fuzzers := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
-c_files := $(proto_src) $(preload_src) $(profctl_src) $(daemon_src) $(fetch_src) $(wildcard tests/unit/*.c) \
+c_files := $(proto_src) $(preload_src) $(profctl_src) $(http_src) $(fetch_src) $(daemon_src) \
+	$(wildcard tests/unit/*.c) \
 	$(wildcard tests/fuzz/*.c tests/fixtures/*.c tests/bench/*.c)
 
 .PHONY: all help deps demo check check-now unit fixtures bench bench-now asan tsan sanitized replay \
@@ -87,7 +93,7 @@ c_files := $(proto_src) $(preload_src) $(profctl_src) $(daemon_src) $(fetch_src)
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-#: all      profd, profctl and libprofd.so, in $(BUILD)  (make V=1: show commands)
+#: all      profd, profctl, profd-http and libprofd.so, in $(BUILD)  (make V=1: show commands)
 all: $(programs)
 
 #: help     this list
@@ -147,6 +153,10 @@ $(BUILD)/profd-fetch: $(call obj,$(fetch_src))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs_fetch)
 
+$(BUILD)/profd-http: $(call obj,$(http_src)) $(BUILD)/libproto.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs_http)
+
 # Each mapping and each page costs every program's start, and its end: code and constants
 # are one mapping, and there is no read-only copy of the addresses of functions, as those
 # of the next allocator, which are as good a target, have to be writable.
@@ -161,7 +171,7 @@ $(BUILD)/libprofd.so: $(call pic,$(preload_src)) client/preload/libprofd.map
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ $(LDFLAGS) -o $@ \
-		$< $(filter %.a,$^) $(libs_daemon) -lcmocka -ljansson
+		$< $(filter %.a,$^) $(libs_daemon) -lcmocka -ljansson -lcrypt
 
 $(BUILD)/fixtures/%: tests/fixtures/%.c
 	$(call say,CC,$<)
@@ -308,6 +318,7 @@ pages := $(wildcard daemon/*.[1-8] client/*/*.[1-8])
 install: all
 	install -D -m 755 $(BUILD)/profd $(DESTDIR)$(PREFIX)/sbin/profd
 	install -D -m 755 $(BUILD)/profctl $(DESTDIR)$(PREFIX)/bin/profctl
+	install -D -m 755 $(BUILD)/profd-http $(DESTDIR)$(PREFIX)/sbin/profd-http
 	install -D -m 644 $(BUILD)/libprofd.so $(lib)/profd/libprofd.so
 	install -D -m 755 $(BUILD)/profd-fetch $(lib)/profd/profd-fetch
 	install -D -m 644 systemd/profd.sysusers $(lib)/sysusers.d/profd.conf

@@ -34,6 +34,8 @@ parts()
 		header seccomp.h libseccomp-dev
 		header ini.h libinih-dev
 		header jansson.h libjansson-dev
+		header microhttpd.h libmicrohttpd-dev
+		header crypt.h libcrypt-dev
 		header uthash.h uthash-dev
 		header curl/curl.h libcurl4-openssl-dev
 		END
@@ -79,6 +81,10 @@ parts()
 		program debuginfod debuginfod
 		program llvm-symbolizer llvm
 		program xz xz-utils
+		program curl curl
+		program prometheus prometheus
+		program dot graphviz
+		program openssl openssl
 		file /usr/lib/debug/.build-id libc6-dbg
 		program man man-db
 		program mandoc mandoc

@@ -4,7 +4,7 @@
 #   includes   rooms include only what lies below them
 #   homes      each heavy library is known in one room
 #   preload    libprofd.so needs libc only, and exports its list and no more
-#   silence    only main, engine, control and profctl print
+#   silence    only main, engine, control and profctl print, and the start of profd-http
 #   form       files and lines of a size to be read
 #   warnings   clang has nothing to say (gcc has said it while building)
 #
@@ -84,7 +84,8 @@ check_homes()
 	lives 'ini\.h' 'daemon/config\.c'
 	lives 'jansson\.h' 'client/(profctl|http|push)/'
 	lives 'microhttpd' 'client/http/'
-	lives 'curl/' 'client/(push|fetch)/'
+	lives 'crypt\.h' 'client/http/'
+	lives 'curl/' 'client/(push|fetch|profctl)/'
 	lives 'ut(hash|list|array|string)\.h' '(daemon|proto|client/(profctl|http|push))/'
 	# What the client is made of has to do with libc's headers alone.
 	local hits
@@ -130,8 +131,8 @@ check_silence()
 {
 	local hits
 
-	hits=$(sources proto client/preload daemon/{keeper,proc,cpu,heap,stack,profile,scribe,store} |
-		xargs grep -nE '\b(v?printf|puts|putchar|perror|syslog|sd_journal_[a-z]+|warnx?|errx?)\(|\bv?fprintf\(std(out|err)' |
+	hits=$(sources proto client/{preload,http} daemon/{keeper,proc,cpu,heap,stack,profile,scribe,store} |
+		grep -vE '^client/http/(main|options)\.c$' | xargs grep -nE '\b(v?printf|puts|putchar|perror|syslog|sd_journal_[a-z]+|warnx?|errx?)\(|\bv?fprintf\(std(out|err)' |
 		grep -vE '^[^:]*:[0-9]+:[[:space:]]*(/?\*|//)' || true)
 	[ -z "$hits" ] || complain "$hits"
 }

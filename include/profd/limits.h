@@ -90,3 +90,20 @@
 /* trim */
 #define PROFD_TRIM_DEADLINE_MS 1000
 #define PROFD_TRIM_BUDGET_BYTES (1ULL << 30) /* free heap beyond which a trim is not asked for */
+
+/* profd-http */
+#define PROFD_HTTP_MAX_CONNECTIONS 64
+#define PROFD_HTTP_MAX_HEADER_BYTES (32 * 1024) /* request line and headers */
+#define PROFD_HTTP_MAX_BODY_BYTES (64 * 1024)
+#define PROFD_HTTP_REQUEST_SECONDS 10 /* for a request to arrive whole */
+#define PROFD_HTTP_IDLE_SECONDS 60    /* between two requests of a connection */
+#define PROFD_HTTP_SEND_SECONDS 60    /* for an answer to be taken, and a second each */
+#define PROFD_HTTP_SEND_BYTES (256 * 1024) /* of these */
+#define PROFD_HTTP_MAX_SECONDS 3600   /* of a profile */
+#define PROFD_HTTP_PATIENCE_MS 30000  /* for profd to answer */
+#define PROFD_HTTP_MAX_FILES 256      /* targets summed in one profile */
+#define PROFD_HTTP_MAX_TARGETS 8192   /* listed */
+#define PROFD_HTTP_MAX_PROFILE_BYTES (256u << 20) /* inflated */
+#define PROFD_HTTP_FRESH_MS 500	      /* how long a heap profile without a trim is handed out */
+#define PROFD_HTTP_MAX_CACHED 64      /* such profiles */
+#define PROFD_HTTP_MAX_SYMBOLS 16384  /* addresses in one request */

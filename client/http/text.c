@@ -1,0 +1,205 @@
+/*
+ * A reader of these texts takes one off each address, since it expects return
+ * addresses, and scales by the rate; profd's profiles hold addresses of calls
+ * and scaled values. Both is undone here, so that what comes out at the other
+ * end is what the profile says.
+ */
+#include "client/http/text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "profd/base.h"
+
+struct heap_values {
+	int64_t alloc_objects, alloc_bytes, inuse_objects, inuse_bytes;
+};
+
+/* By what a sample of such objects was multiplied. */
+static double weight(int64_t objects, int64_t bytes, int64_t rate)
+{
+	double size;
+
+	if (objects <= 0 || bytes <= 0 || rate <= 1)
+		return 1;
+	size = (double)bytes / (double)objects;
+	return 1 / (1 - exp(-size / (double)rate));
+}
+
+static int64_t divide(int64_t value, double by)
+{
+	return (int64_t)llround((double)value / by);
+}
+
+static struct heap_values unscaled(const int64_t *v, int64_t rate)
+{
+	double alloc = weight(v[0], v[1], rate), inuse = weight(v[2], v[3], rate);
+
+	return (struct heap_values){
+		.alloc_objects = divide(v[0], alloc),
+		.alloc_bytes = divide(v[1], alloc),
+		.inuse_objects = divide(v[2], inuse),
+		.inuse_bytes = divide(v[3], inuse),
+	};
+}
+
+static void put_addresses(FILE *to, const struct pprof *p, const struct pprof_sample *s)
+{
+	for (size_t i = 0; i < s->n_locations; i++) {
+		struct pprof_location l;
+
+		pprof_location(p, s->locations[i], &l);
+		fprintf(to, " %#" PRIx64, l.address + 1);
+	}
+	fputc('\n', to);
+}
+
+static void put_name(FILE *to, const char *name)
+{
+	for (; *name; name++)
+		fputc((unsigned char)*name < 0x20 ? '?' : *name, to);
+}
+
+static void put_frames(FILE *to, const struct pprof *p, const struct pprof_sample *s)
+{
+	for (size_t i = 0; i < s->n_locations; i++) {
+		struct pprof_location l;
+
+		pprof_location(p, s->locations[i], &l);
+		for (size_t j = 0; j < l.n_lines; j++) {
+			struct pprof_line line;
+
+			pprof_location_line(p, s->locations[i], j, &line);
+			fprintf(to, "#\t%#" PRIx64 "\t", l.address);
+			put_name(to, line.name);
+			if (*line.file) {
+				fputc('\t', to);
+				put_name(to, line.file);
+				fprintf(to, ":%" PRId64, line.line);
+			}
+			fputc('\n', to);
+		}
+	}
+	fputc('\n', to);
+}
+
+static void put_comments(FILE *to, const struct pprof *p)
+{
+	for (size_t i = 0; i < pprof_n_comments(p); i++) {
+		fputs("# ", to);
+		put_name(to, pprof_comment(p, i));
+		fputc('\n', to);
+	}
+}
+
+static void put_mappings(FILE *to, const struct pprof *p)
+{
+	fputs("\nMAPPED_LIBRARIES:\n", to);
+	for (uint64_t id = 1; id <= pprof_n_mappings(p); id++) {
+		struct pprof_mapping m;
+
+		pprof_mapping(p, id, &m);
+		fprintf(to, "%08" PRIx64 "-%08" PRIx64 " r-xp %08" PRIx64 " 00:00 0 ", m.start,
+			m.limit, m.file_offset);
+		put_name(to, m.path);
+		fputc('\n', to);
+	}
+}
+
+struct place {
+	int64_t by;
+	size_t sample;
+};
+
+static int compare(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->by != y->by)
+		return x->by < y->by ? 1 : -1;
+	return x->sample < y->sample ? -1 : 1;
+}
+
+/* Samples by their value @index, the largest first. NULL: no memory. */
+static struct place *sort(const struct pprof *p, size_t index)
+{
+	size_t n = pprof_n_samples(p);
+	struct place *places = calloc(n + 1, sizeof(*places));
+
+	for (size_t i = 0; places && i < n; i++) {
+		struct pprof_sample s;
+
+		pprof_sample(p, i, &s);
+		places[i] = (struct place){.by = s.values[index], .sample = i};
+	}
+	if (places)
+		qsort(places, n, sizeof(*places), compare);
+	return places;
+}
+
+void text_put_heap(FILE *to, const struct pprof *p)
+{
+	_cleanup_free_ struct place *places = NULL;
+	struct heap_values total = {};
+	struct pprof_sample s;
+
+	if (pprof_n_sample_types(p) != 4)
+		return;
+	places = sort(p, 3);
+	for (size_t i = 0; i < pprof_n_samples(p); i++) {
+		struct heap_values v;
+
+		pprof_sample(p, i, &s);
+		v = unscaled(s.values, pprof_period(p));
+		total.alloc_objects += v.alloc_objects;
+		total.alloc_bytes += v.alloc_bytes;
+		total.inuse_objects += v.inuse_objects;
+		total.inuse_bytes += v.inuse_bytes;
+	}
+	fprintf(to,
+		"heap profile: %" PRId64 ": %" PRId64 " [%" PRId64 ": %" PRId64
+		"] @ heap_v2/%" PRId64 "\n",
+		total.inuse_objects, total.inuse_bytes, total.alloc_objects, total.alloc_bytes,
+		pprof_period(p));
+	for (size_t i = 0; places && i < pprof_n_samples(p); i++) {
+		struct heap_values v;
+
+		pprof_sample(p, places[i].sample, &s);
+		v = unscaled(s.values, pprof_period(p));
+		fprintf(to, "%" PRId64 ": %" PRId64 " [%" PRId64 ": %" PRId64 "] @",
+			v.inuse_objects, v.inuse_bytes, v.alloc_objects, v.alloc_bytes);
+		put_addresses(to, p, &s);
+		put_frames(to, p, &s);
+	}
+	put_comments(to, p);
+	put_mappings(to, p);
+}
+
+void text_put_counts(FILE *to, const struct pprof *p, const char *name)
+{
+	_cleanup_free_ struct place *places = sort(p, 0);
+	size_t n_types = pprof_n_sample_types(p);
+	struct pprof_sample s;
+	int64_t total = 0;
+
+	for (size_t i = 0; i < pprof_n_samples(p); i++) {
+		pprof_sample(p, i, &s);
+		total += s.values[0];
+	}
+	/* As Go: contention has a head of its own, and then a time before the count. */
+	if (n_types == 2)
+		fputs("--- contention:\ncycles/second=1000000000\n", to);
+	else
+		fprintf(to, "%s profile: total %" PRId64 "\n", name, total);
+	for (size_t i = 0; places && i < pprof_n_samples(p); i++) {
+		pprof_sample(p, places[i].sample, &s);
+		if (n_types == 2)
+			fprintf(to, "%" PRId64 " ", s.values[1]);
+		fprintf(to, "%" PRId64 " @", s.values[0]);
+		put_addresses(to, p, &s);
+		put_frames(to, p, &s);
+	}
+	put_comments(to, p);
+	put_mappings(to, p);
+}
