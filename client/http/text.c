@@ -27,21 +27,25 @@ static double weight(int64_t objects, int64_t bytes, int64_t rate)
 	return 1 / (1 - exp(-size / (double)rate));
 }
 
-static int64_t divide(int64_t value, double by)
+/* Bytes of no object are an error to readers. */
+static void unscale(int64_t objects, int64_t bytes, int64_t rate, int64_t *ret_objects,
+		    int64_t *ret_bytes)
 {
-	return (int64_t)llround((double)value / by);
+	double by = weight(objects, bytes, rate);
+
+	*ret_bytes = (int64_t)llround((double)bytes / by);
+	*ret_objects = (int64_t)llround((double)objects / by);
+	if (*ret_objects == 0 && *ret_bytes != 0)
+		*ret_objects = 1;
 }
 
 static struct heap_values unscaled(const int64_t *v, int64_t rate)
 {
-	double alloc = weight(v[0], v[1], rate), inuse = weight(v[2], v[3], rate);
+	struct heap_values ret;
 
-	return (struct heap_values){
-		.alloc_objects = divide(v[0], alloc),
-		.alloc_bytes = divide(v[1], alloc),
-		.inuse_objects = divide(v[2], inuse),
-		.inuse_bytes = divide(v[3], inuse),
-	};
+	unscale(v[0], v[1], rate, &ret.alloc_objects, &ret.alloc_bytes);
+	unscale(v[2], v[3], rate, &ret.inuse_objects, &ret.inuse_bytes);
+	return ret;
 }
 
 static void put_addresses(FILE *to, const struct pprof *p, const struct pprof_sample *s)
