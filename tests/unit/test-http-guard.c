@@ -96,6 +96,8 @@ static void test_files_that_are_no_passwords(void **state)
 	assert_int_equal(passwords_read(file_of(":x\n"), &p), -EBADMSG);
 	/* a password in clear text is no hash */
 	assert_int_equal(passwords_read(file_of("ann:*secret\n"), &p), -EBADMSG);
+	assert_int_equal(passwords_read(file_of("ann:secret\n"), &p), -EBADMSG);
+	assert_int_equal(passwords_read(file_of("ann:$6$secret\n"), &p), -EBADMSG);
 	assert_int_equal(passwords_read("/nonexistent", &p), -ENOENT);
 }
 
