@@ -80,15 +80,7 @@ static void serve_cpu(const struct endpoint *e, struct reply *ret)
 static void serve_delta(const struct endpoint *e, const struct profile_kind *kind, const char *text,
 			struct reply *ret)
 {
-	static const char *const names[][2] = {
-		{"allocs", "allocs-delta"},
-		{"block", "block-delta"},
-		{"heap", "heap-delta"},
-		{"mutex", "mutex-delta"},
-		{"threadcreate", "threadcreate-delta"},
-	};
 	struct profile_want want = {.who = &e->who, .scope = &e->path->scope, .kind = kind};
-	const char *filename = kind->name;
 	int64_t seconds = 0;
 	int fd;
 
@@ -103,11 +95,8 @@ static void serve_delta(const struct endpoint *e, const struct profile_kind *kin
 		return;
 	}
 	fd = profile_fetch_delta(&want, (uint64_t)seconds, ret);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(names[i][0], kind->name) == 0)
-			filename = names[i][1];
 	if (fd >= 0)
-		reply_profile(ret, fd, filename);
+		reply_profile(ret, fd, kind->delta);
 }
 
 static void freep_pprof(struct pprof **p)

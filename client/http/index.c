@@ -22,11 +22,14 @@ static const struct entry {
 	{"allocs", "All memory allocated since the program started, sampled", true},
 	{"block", "Stacks that waited for locks, conditions and other threads", false},
 	{"cmdline", "The command line of the program, words divided by NUL bytes", false},
+	{"goroutine", "The stacks of all threads now; as threads, too", false},
 	{"heap", "Memory in use, sampled. With gc=1 the program first gives its free memory back",
 	 true},
 	{"mutex", "Stacks that held locks for which others waited", false},
 	{"profile", "CPU time; 30 seconds of it, or as many as the parameter seconds says", false},
 	{"threadcreate", "Stacks that started threads", false},
+	{"threads", "The stacks of all threads now, with their names and what they wait for",
+	 false},
 };
 
 static void put_scope(FILE *to, const struct scope *scope, void (*put)(FILE *, const char *))

@@ -16,11 +16,24 @@
 #include "proto/pprof_merge.h"
 
 static const struct profile_kind kinds[] = {
-	{.name = "allocs", .type = "heap", .shown = "alloc_space"},
-	{.name = "block", .type = "block", .value = "contentions", .delay = true},
-	{.name = "heap", .type = "heap"},
-	{.name = "mutex", .type = "mutex", .value = "contentions", .delay = true},
-	{.name = "threadcreate", .type = "threadcreate", .value = "threadcreate"},
+	{.name = "allocs", .delta = "allocs-delta", .type = "heap", .shown = "alloc_space"},
+	{.name = "block",
+	 .delta = "block-delta",
+	 .type = "block",
+	 .value = "contentions",
+	 .delay = true},
+	{.name = "goroutine", .delta = "goroutine-delta", .type = "threads", .value = "threads"},
+	{.name = "heap", .delta = "heap-delta", .type = "heap"},
+	{.name = "mutex",
+	 .delta = "mutex-delta",
+	 .type = "mutex",
+	 .value = "contentions",
+	 .delay = true},
+	{.name = "threadcreate",
+	 .delta = "threadcreate-delta",
+	 .type = "threadcreate",
+	 .value = "threadcreate"},
+	{.name = "threads", .delta = "threads-delta", .type = "threads", .value = "threads"},
 };
 
 const struct profile_kind *profile_find_kind(const char *name)
@@ -29,11 +42,6 @@ const struct profile_kind *profile_find_kind(const char *name)
 		if (strcmp(kinds[i].name, name) == 0)
 			return &kinds[i];
 	return NULL;
-}
-
-const struct profile_kind *profile_kind_at(size_t i)
-{
-	return i < ARRAY_SIZE(kinds) ? &kinds[i] : NULL;
 }
 
 int profile_open_process(const struct scope *scope)

@@ -13,6 +13,7 @@
 
 struct profile_kind {
 	const char *name;  /* in the URL */
+	const char *delta; /* the file name of a difference */
 	const char *type;  /* profd's */
 	const char *value; /* sample types beside "delay" or none; NULL: those of heaps */
 	bool delay;	   /* value/count and delay/nanoseconds */
@@ -21,9 +22,6 @@ struct profile_kind {
 
 /* NULL: there is no such profile. */
 const struct profile_kind *profile_find_kind(const char *name);
-/* The @i-th; NULL beyond the last. */
-const struct profile_kind *profile_kind_at(size_t i);
-
 /* Of what and how. */
 struct profile_want {
 	const struct ask *who;
