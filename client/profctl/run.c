@@ -20,6 +20,7 @@
 #include "client/profctl/command.h"
 #include "client/profctl/connect.h"
 #include "client/profctl/deliver.h"
+#include "client/profctl/embedded.h"
 #include "client/profctl/output.h"
 #include "client/profctl/private.h"
 #include "client/profctl/run_options.h"
@@ -43,6 +44,7 @@ struct run {
 	uint64_t periodic_due_ns;
 	uint32_t timers_hz; /* CPU samples by the programs' own timers; 0: by perf events */
 	struct private_daemon daemon;
+	pid_t http; /* 0: none */
 	struct command command;
 	struct deliver deliver;
 };
@@ -65,7 +67,7 @@ static int fork_command(struct run *run, const char *library)
 	struct command_options how = {
 		.argv = run->options->argv,
 		.preload = library,
-		.heap = deliver_wants_client(&run->deliver),
+		.heap = deliver_wants_client(&run->deliver) || run->options->http,
 		.block = run->options->block != NULL,
 		.mutex = run->options->mutex != NULL,
 		.socket = run->daemon.socket,
@@ -330,6 +332,18 @@ static void finish(struct run *run)
 	deliver_finish(&run->deliver);
 }
 
+static int serve(struct run *run, int *ret_signal)
+{
+	struct embedded_options how = {
+		.address = run->options->http,
+		.socket = run->daemon.socket,
+		.mask = &run->mask,
+		.signals_fd = run->signals_fd,
+	};
+
+	return how.address ? embedded_start(&how, &run->http, ret_signal) : 0;
+}
+
 /* From the first fork to the exit code. */
 static int start_and_follow(struct run *run, const char *library)
 {
@@ -343,6 +357,8 @@ static int start_and_follow(struct run *run, const char *library)
 	int number = 0, r;
 
 	r = private_start(&how, &run->daemon, &number);
+	if (r == 0)
+		r = serve(run, &number);
 	if (r == 0)
 		r = fork_command(run, library);
 	if (r == 0)
@@ -382,7 +398,7 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 	run.deliver.mutex = options.mutex;
 	if (check_output(&run) < 0)
 		return PROFCTL_FAILED;
-	if ((deliver_wants_client(&run.deliver) || !options.event) &&
+	if ((deliver_wants_client(&run.deliver) || options.http || !options.event) &&
 	    private_find("libprofd.so", &library) < 0)
 		return PROFCTL_FAILED;
 	run.signals_fd = signals_open(watched, ARRAY_SIZE(watched), &run.mask);
@@ -392,6 +408,7 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 	}
 	code = start_and_follow(&run, library);
 	command_done(&run.command);
+	embedded_stop(run.http);
 	if (run.periodic_fd >= 0)
 		close(run.periodic_fd);
 	if (run.watch_fd >= 0)

@@ -22,6 +22,8 @@ const char run_options_help[] =
 	"                 %p is the process id, %h this machine, %t the moment; with %p in\n"
 	"                 --heap, --block, --mutex, every process that COMMAND started gets its "
 	"file\n"
+	"  --http ADDRESS serve the profiles while it runs, as Go's net/http/pprof does:\n"
+	"                 127.0.0.1:6060, or the path of a UNIX socket\n"
 	"  --every D      also every D while it runs (500ms 30s 5m 2h)\n"
 	"  -F HZ          CPU samples a second; 99 by default\n"
 	"  -e, --event E  what CPU samples count: cycles (the default), cpu-clock, page-faults,\n"
@@ -44,6 +46,7 @@ enum {
 	OPTION_MUTEX,
 	OPTION_EVERY,
 	OPTION_RATE,
+	OPTION_HTTP,
 };
 
 static const struct option options[] = {
@@ -57,6 +60,7 @@ static const struct option options[] = {
 	{"frequency", required_argument, NULL, 'F'},
 	{"event", required_argument, NULL, 'e'},
 	{"rate", required_argument, NULL, OPTION_RATE},
+	{"http", required_argument, NULL, OPTION_HTTP},
 	ARGS_COMMON,
 };
 
@@ -80,6 +84,9 @@ static int take_option(const struct profctl *ctl, struct run_options *o, int val
 		return 0;
 	case OPTION_MUTEX:
 		o->mutex = optarg;
+		return 0;
+	case OPTION_HTTP:
+		o->http = optarg;
 		return 0;
 	case OPTION_EVERY:
 		return args_duration(ctl, "--every", 0, &o->every_ns);

@@ -17,6 +17,7 @@ struct run_options {
 		*mutex;			   /* names to be expanded; NULL: not wanted */
 	const char *event;		   /* NULL: default */
 	bool timers;			   /* --event timers */
+	const char *http;		   /* address to serve on; NULL: none */
 	uint64_t every_ns;		   /* 0: only at the end */
 	uint64_t frequency_hz, rate_bytes; /* 0: default */
 	char **argv;			   /* the command */
