@@ -26,7 +26,7 @@ http_c := ask cache connection delta endpoint guard identity index listen main m
 	password path profile reply server symbol targets text
 profctl_c := args command connect deliver disable dropin embedded enable enabled executable \
 	expand fetch list main named_unit obstacles output private run run_options save series \
-	signals snapshot status symbolize systemctl table top units
+	signals snapshot status symbolize systemctl table top units url
 daemon_c := config config_files engine engine_clients engine_cpu engine_look engine_memory \
 	engine_offcpu engine_reload engine_service engine_stack engine_threads engine_timers \
 	fdstore main notify privilege symbolize_file watchdog \
@@ -68,7 +68,7 @@ fetch_src := client/fetch/main.c
 
 libs_proto := -lprotobuf-c -lz
 libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -llzma -liberty -lseccomp -linih -lm
-libs_profctl := $(libs_proto) -ljansson
+libs_profctl := $(libs_proto) -ljansson -lcurl
 libs_fetch := -lcurl
 libs_http := $(libs_proto) -ljansson -lmicrohttpd -lcrypt -lm -pthread
 
@@ -171,7 +171,7 @@ $(BUILD)/libprofd.so: $(call pic,$(preload_src)) client/preload/libprofd.map
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ $(LDFLAGS) -o $@ \
-		$< $(filter %.a,$^) $(libs_daemon) -lcmocka -ljansson -lcrypt
+		$< $(filter %.a,$^) $(libs_daemon) -lcmocka -ljansson -lcrypt -lcurl
 
 $(BUILD)/fixtures/%: tests/fixtures/%.c
 	$(call say,CC,$<)

@@ -36,6 +36,7 @@ parts()
 		header jansson.h libjansson-dev
 		header microhttpd.h libmicrohttpd-dev
 		header crypt.h libcrypt-dev
+		header curl/curl.h libcurl4-openssl-dev
 		header uthash.h uthash-dev
 		header curl/curl.h libcurl4-openssl-dev
 		END

@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "profd/base.h"
 #include "profd/limits.h"
@@ -32,10 +31,7 @@ struct cache {
 
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NSEC_PER_MSEC;
+	return clock_mono_ns() / NSEC_PER_MSEC;
 }
 
 struct cache *cache_new(void)

@@ -2,17 +2,13 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "profd/base.h"
 #include "profd/limits.h"
 
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NSEC_PER_MSEC;
+	return clock_mono_ns() / NSEC_PER_MSEC;
 }
 
 void connections_init(struct connections *c)

@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "profd/base.h"
@@ -30,20 +29,9 @@ struct delta {
 	char note[256];
 };
 
-static int64_t unix_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * (int64_t)NSEC_PER_SEC + now.tv_nsec;
-}
-
 static uint64_t mono_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NSEC_PER_MSEC;
+	return clock_mono_ns() / NSEC_PER_MSEC;
 }
 
 /* -EPIPE: the one who asks has left. 1: the process has ended. */
@@ -139,7 +127,7 @@ static int take_last(struct delta *d, struct reply *ret_error)
 	file->pid = pid;
 	snprintf(d->note, sizeof(d->note),
 		 "incomplete: the process ended after %.1fs; this is up to its end",
-		 (double)(unix_ns() - d->start_ns) / 1e9);
+		 (double)(clock_unix_ns() - d->start_ns) / 1e9);
 	return 0;
 }
 
@@ -218,7 +206,7 @@ static int subtract(const struct delta *d, struct pprof **ret_p)
 
 static int write_delta(const struct delta *d, struct reply *ret_error)
 {
-	int64_t now = unix_ns();
+	int64_t now = clock_unix_ns();
 	struct pprof *p = NULL;
 	int r = subtract(d, &p), fd = -1;
 
@@ -243,7 +231,7 @@ static int measure(struct delta *d, uint64_t seconds, struct reply *ret_error)
 
 	if (r < 0)
 		return r;
-	d->start_ns = unix_ns();
+	d->start_ns = clock_unix_ns();
 	r = wait_for(d->want->who, process, seconds * 1000);
 	if (r < 0) {
 		reply_error(ret_error, 500, "context canceled");

@@ -8,6 +8,7 @@
 #include "client/profctl/output.h"
 #include "client/profctl/save.h"
 #include "client/profctl/series.h"
+#include "client/profctl/url.h"
 #include "profd/base.h"
 #include "profd/limits.h"
 
@@ -19,6 +20,7 @@ static const char help[] =
 	"\n"
 	"  --pid N, --comm NAME, --unit UNIT, --all\n"
 	"                  whose profiles; all that you may see by default\n"
+	"  --url URL       from that address instead: any pprof endpoint, Go's own included\n"
 	"  --type TYPES    heap, cpu, offcpu, block, mutex, threadcreate, threads, or several\n"
 	"                  with commas; heap by default\n"
 	"  --every D       go on, one snapshot every D (500ms 30s 5m 2h)\n"
@@ -47,6 +49,7 @@ enum {
 	OPTION_COUNT,
 	OPTION_SECONDS,
 	OPTION_OUTPUT,
+	OPTION_URL,
 	OPTION_NO_TRIM,
 };
 
@@ -60,6 +63,7 @@ static const struct option options[] = {
 	{"count", required_argument, NULL, OPTION_COUNT},
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"output", required_argument, NULL, OPTION_OUTPUT},
+	{"url", required_argument, NULL, OPTION_URL},
 	{"no-trim", no_argument, NULL, OPTION_NO_TRIM},
 	{"verbose", no_argument, NULL, 'v'},
 	ARGS_COMMON,
@@ -73,6 +77,7 @@ static const char *const known_types[] = {"heap",  "cpu",	   "offcpu", "block",
 struct snapshot {
 	uint64_t pid, every_ns, count, seconds_ns;
 	char *comm, *unit, *output;
+	const char *url;		      /* NULL: from profd */
 	char *types[ARRAY_SIZE(known_types)]; /* of known_types */
 	size_t n_types;
 	unsigned n_selections;
@@ -137,6 +142,9 @@ static int take_option(const struct profctl *ctl, struct snapshot *s, int value)
 		return args_number(ctl, "--count", 1, PROFD_MAX_COUNT, &s->count);
 	case OPTION_SECONDS:
 		return args_duration(ctl, "--seconds", NSEC_PER_SEC, &s->seconds_ns);
+	case OPTION_URL:
+		s->url = optarg;
+		return 0;
 	case OPTION_OUTPUT:
 		s->output = optarg;
 		return 0;
@@ -162,6 +170,16 @@ static int complete(const struct profctl *ctl, struct snapshot *s)
 {
 	const char *what = NULL;
 
+	if (s->url && (s->n_selections > 0 || s->n_types > 0 || s->seconds_ns > 0 || s->no_trim))
+		what = "--url: says itself whose profile and which: as "
+		       "http://HOST:PORT/debug/pprof/heap?gc=1";
+	else if (s->url && strncmp(s->url, "http://", 7) != 0 &&
+		 strncmp(s->url, "https://", 8) != 0)
+		what = "--url: write http://HOST:PORT/debug/pprof/heap, or https";
+	if (what) {
+		args_error(ctl, "%s", what);
+		return -EINVAL;
+	}
 	if (s->n_types == 0)
 		(void)add_types(s, s->seconds_ns > 0 ? "cpu" : "heap");
 	if (s->n_selections > 1)
@@ -234,6 +252,20 @@ static int ask(const struct snapshot *s, int fd)
 	return connect_send(fd, &request);
 }
 
+static int follow_url(const struct profctl *ctl, const struct snapshot *s, int dir_fd)
+{
+	struct url_series series = {
+		.ctl = ctl,
+		.url = s->url,
+		.dir = s->output,
+		.dir_fd = dir_fd,
+		.count = s->every_ns > 0 ? (uint32_t)s->count : 1,
+		.every_ns = s->every_ns,
+	};
+
+	return url_follow(&series);
+}
+
 static int snapshot_main(struct profctl *ctl, int argc, char **argv)
 {
 	_cleanup_close_ int dir_fd = -1, fd = -1;
@@ -244,6 +276,8 @@ static int snapshot_main(struct profctl *ctl, int argc, char **argv)
 	value = parse(ctl, argc, argv, &s);
 	if (value != ARGS_END)
 		return args_exit(value);
+	if (s.url && !s.output)
+		s.output = (char *)".";
 	if (s.output) {
 		dir_fd = save_open_dir(s.output);
 		if (dir_fd < 0) {
@@ -252,6 +286,8 @@ static int snapshot_main(struct profctl *ctl, int argc, char **argv)
 			return PROFCTL_FAILED;
 		}
 	}
+	if (s.url)
+		return follow_url(ctl, &s, dir_fd);
 	fd = connect_open(ctl);
 	if (fd < 0)
 		return PROFCTL_NO_DAEMON;
