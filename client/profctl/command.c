@@ -15,10 +15,15 @@
 
 static int set_environment(const struct command_options *options, uint32_t timers_hz)
 {
+	static const char *const ours[] = {"PROFD_RUN_CPU", "PROFD_RUN_HEAP", "PROFD_RUN_HTTP",
+					   "PROFD_RUN_CHILDREN"};
 	const char *others = getenv("LD_PRELOAD");
 	_cleanup_free_ char *preload = NULL;
 	char rate[24], hz[24];
 
+	/* They are of this run; one inside it would write over its files. */
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		unsetenv(ours[i]);
 	unsetenv("PROFD_CPU"); /* of a run that this one is part of */
 	if (!options->preload || (!options->heap && timers_hz == 0))
 		return 0;

@@ -106,6 +106,45 @@ static const char *name_for(struct deliver *d, const Profd__File *file)
 	return NULL;
 }
 
+static void lose(struct deliver *d, const char *name, int error)
+{
+	output_error("%s: %s: this profile is lost", name, strerror(-error));
+	d->failed = true;
+}
+
+static void gather(struct deliver *d, const Profd__File *file, int fd)
+{
+	int r = fd < 0 ? -EBADMSG : gather_add(&d->heaps, fd, (pid_t)file->pid, file->comm);
+
+	d->got_heap = true;
+	if (r < 0)
+		lose(d, d->heap, r);
+}
+
+static void write_gathered(struct deliver *d)
+{
+	_cleanup_free_ char *path = NULL;
+	unsigned n = (unsigned)d->heaps.files.n;
+	int r;
+
+	if (n == 0)
+		return;
+	r = expand(d, d->heap, d->pid, &path);
+	if (r == 0)
+		r = gather_write(&d->heaps, path);
+	if (r < 0) {
+		lose(d, path ? path : d->heap, r);
+		return;
+	}
+	d->written++;
+	output_note("wrote %s, of %u process%s", path, n, n == 1 ? "" : "es");
+}
+
+void deliver_done(struct deliver *d)
+{
+	gather_done(&d->heaps);
+}
+
 static void save(struct deliver *d, const Profd__File *file, int fd, bool quiet)
 {
 	_cleanup_free_ char *path = NULL;
@@ -118,8 +157,7 @@ static void save(struct deliver *d, const Profd__File *file, int fd, bool quiet)
 	if (r == 0)
 		r = fd >= 0 ? save_as(path, fd) : -EBADMSG;
 	if (r < 0) {
-		output_error("%s: %s: this profile is lost", path ? path : name, strerror(-r));
-		d->failed = true;
+		lose(d, path ? path : name, r);
 		return;
 	}
 	d->written++;
@@ -145,6 +183,9 @@ void deliver_take(struct deliver *d, const struct reply *reply, bool quiet)
 
 	if (message->kind_case == PROFD__REPLY__KIND_FILE && d->output) {
 		note_stored(d, message->file, quiet);
+	} else if (message->kind_case == PROFD__REPLY__KIND_FILE && d->children && d->heap &&
+		   strcmp(message->file->type, "heap") == 0) {
+		gather(d, message->file, reply->fd);
 	} else if (message->kind_case == PROFD__REPLY__KIND_FILE) {
 		save(d, message->file, reply->fd, quiet);
 	} else if (message->kind_case == PROFD__REPLY__KIND_MISSING) {
@@ -158,11 +199,12 @@ void deliver_take(struct deliver *d, const struct reply *reply, bool quiet)
 	}
 }
 
-void deliver_finish(const struct deliver *d)
+void deliver_finish(struct deliver *d)
 {
+	write_gathered(d);
 	if (d->others > 0)
-		output_note("heaps of %u other processes were not written: put %%p in the name "
-			    "given to --heap to have them too",
+		output_note("heaps of %u other processes were not written: give --children, or "
+			    "put %%p in the name given to --heap, to have them too",
 			    d->others);
 	if (d->failed)
 		return; /* it was said why */

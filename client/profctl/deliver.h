@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "client/profctl/connect.h"
+#include "client/profctl/gather.h"
 
 struct deliver {
 	const char *output; /* NULL: files are named */
@@ -20,6 +21,8 @@ struct deliver {
 	unsigned written; /* files */
 	unsigned others;  /* heaps of other processes that had no name to go to */
 	bool got_cpu, got_heap, got_offcpu, got_block, got_mutex;
+	bool children; /* the heap is the sum of all processes' */
+	struct gather heaps;
 	bool failed;
 };
 
@@ -37,5 +40,6 @@ int deliver_check(const struct deliver *deliver);
  * that. */
 void deliver_take(struct deliver *deliver, const struct reply *reply, bool quiet);
 
-/* Says what was expected and did not come. */
-void deliver_finish(const struct deliver *deliver);
+/* Writes what was gathered, and says what was expected and did not come. */
+void deliver_finish(struct deliver *deliver);
+void deliver_done(struct deliver *deliver);

@@ -224,6 +224,8 @@ static void start_periodic(struct run *run)
 	if (deliver_wants_cpu(&run->deliver))
 		types[verb.n_types++] = (char *)"cpu";
 	verb.every_ns = run->options->every_ns;
+	if (run->options->children == CHILDREN_OUT)
+		verb.pid = (uint32_t)run->command.pid;
 	verb.count = PROFD_MAX_COUNT;
 	verb.send_files = !run->options->output;
 	request.verb_case = PROFD__REQUEST__VERB_SNAPSHOT;
@@ -306,6 +308,7 @@ static void finish(struct run *run)
 	verb.types = types;
 	verb.n_types = name_waits(run, types);
 	verb.send_files = !run->options->output;
+	verb.own = run->options->children == CHILDREN_OUT;
 	request.verb_case = PROFD__REQUEST__VERB_FINISH;
 	request.finish = &verb;
 	if (connect_send(run->watch_fd, &request) < 0)
@@ -396,6 +399,7 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 	run.deliver.offcpu = options.offcpu;
 	run.deliver.block = options.block;
 	run.deliver.mutex = options.mutex;
+	run.deliver.children = options.children == CHILDREN_IN;
 	if (check_output(&run) < 0)
 		return PROFCTL_FAILED;
 	if ((deliver_wants_client(&run.deliver) || options.http || !options.event) &&
@@ -415,6 +419,7 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 		close(run.watch_fd);
 	private_stop(&run.daemon, run.watch_fd >= 0);
 	close(run.signals_fd);
+	deliver_done(&run.deliver);
 	return code;
 }
 

@@ -22,6 +22,8 @@ const char run_options_help[] =
 	"                 %p is the process id, %h this machine, %t the moment; with %p in\n"
 	"                 --heap, --block, --mutex, every process that COMMAND started gets its "
 	"file\n"
+	"  --children     --heap FILE is the sum of COMMAND and all that it starts\n"
+	"  --no-children  --cpu and --heap are of COMMAND alone\n"
 	"  --http ADDRESS serve the profiles while it runs, as Go's net/http/pprof does:\n"
 	"                 127.0.0.1:6060, or the path of a UNIX socket\n"
 	"  --every D      also every D while it runs (500ms 30s 5m 2h)\n"
@@ -31,6 +33,10 @@ const char run_options_help[] =
 	"                 :period=N every Nth, else -F of them a second. timers: CPU time, by\n"
 	"                 the program's own timers; so too where perf events are not allowed\n"
 	"  --rate BYTES   mean bytes between heap samples; 524288 by default\n"
+	"\n"
+	"Where no option can be given: PROFD_RUN_CPU, PROFD_RUN_HEAP and PROFD_RUN_HTTP in the\n"
+	"environment stand for --cpu, --heap and --http, PROFD_RUN_CHILDREN=1 or 0 for\n"
+	"--children and --no-children. What is on the command line goes before.\n"
 	"\n"
 	"Example: profctl run --heap heap.pb.gz -- ./server --port 8080\n";
 
@@ -47,6 +53,8 @@ enum {
 	OPTION_EVERY,
 	OPTION_RATE,
 	OPTION_HTTP,
+	OPTION_CHILDREN,
+	OPTION_NO_CHILDREN,
 };
 
 static const struct option options[] = {
@@ -61,6 +69,8 @@ static const struct option options[] = {
 	{"event", required_argument, NULL, 'e'},
 	{"rate", required_argument, NULL, OPTION_RATE},
 	{"http", required_argument, NULL, OPTION_HTTP},
+	{"children", no_argument, NULL, OPTION_CHILDREN},
+	{"no-children", no_argument, NULL, OPTION_NO_CHILDREN},
 	ARGS_COMMON,
 };
 
@@ -84,6 +94,12 @@ static int take_option(const struct profctl *ctl, struct run_options *o, int val
 		return 0;
 	case OPTION_MUTEX:
 		o->mutex = optarg;
+		return 0;
+	case OPTION_CHILDREN:
+		o->children = CHILDREN_IN;
+		return 0;
+	case OPTION_NO_CHILDREN:
+		o->children = CHILDREN_OUT;
 		return 0;
 	case OPTION_HTTP:
 		o->http = optarg;
@@ -118,9 +134,32 @@ static bool names_files(const struct run_options *o)
 	return o->cpu || o->heap || o->offcpu || o->block || o->mutex;
 }
 
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+static void take_environment(struct run_options *o)
+{
+	const char *children = environment("PROFD_RUN_CHILDREN");
+
+	if (!o->output && !names_files(o)) {
+		o->cpu = environment("PROFD_RUN_CPU");
+		o->heap = environment("PROFD_RUN_HEAP");
+	}
+	if (!o->http)
+		o->http = environment("PROFD_RUN_HTTP");
+	if (o->children == CHILDREN_UNSAID && children && (o->cpu || o->heap))
+		o->children = strcmp(children, "0") == 0 ? CHILDREN_OUT : CHILDREN_IN;
+}
+
 static int complete(const struct profctl *ctl, struct run_options *o)
 {
 	const char *what = NULL;
+
+	take_environment(o);
 
 	if (ctl->socket || ctl->json)
 		what = "--socket, --json: run has a profd of its own, and its output is the "
@@ -137,6 +176,12 @@ static int complete(const struct profctl *ctl, struct run_options *o)
 	else if (o->event && strcmp(o->event, RUN_TIMERS) == 0 &&
 		 o->frequency_hz > RUN_TIMERS_MAX_HZ)
 		what = "-F: the programs' own timers give at most 1000 samples a second";
+	else if (o->children != CHILDREN_UNSAID && !o->cpu && !o->heap)
+		what = "--children, --no-children: go with --cpu and --heap";
+	else if (o->children == CHILDREN_IN && o->every_ns > 0)
+		what = "--children: the sum is written at the end only";
+	else if (o->children == CHILDREN_IN && o->heap && expand_has(o->heap, 'p'))
+		what = "--children: with %p in its name, --heap is a file for each process";
 	else if (is_overwritten(o, o->cpu) || is_overwritten(o, o->heap))
 		what = "--every: needs %t in the names given to --cpu and --heap";
 	else if (o->every_ns > 0 && names_files(o) && !o->cpu && !o->heap)

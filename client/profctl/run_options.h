@@ -10,12 +10,19 @@
 
 #define RUN_TIMERS_MAX_HZ 1000
 
+enum run_children {
+	CHILDREN_UNSAID, /* CPU time is of all, the heap of the command */
+	CHILDREN_IN,	 /* both are of the command and all that it starts */
+	CHILDREN_OUT,	 /* of the command alone */
+};
+
 /* Strings are of the command line. */
 struct run_options {
 	const char *output; /* directory; NULL where files are named */
 	const char *cpu, *heap, *offcpu, *block,
 		*mutex;			   /* names to be expanded; NULL: not wanted */
 	const char *event;		   /* NULL: default */
+	enum run_children children;
 	bool timers;			   /* --event timers */
 	const char *http;		   /* address to serve on; NULL: none */
 	uint64_t every_ns;		   /* 0: only at the end */

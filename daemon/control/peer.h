@@ -34,7 +34,7 @@ struct peer {
 	size_t queued;
 	struct series *series;	/* its request under way */
 	sd_event_source *later; /* a `finish` that waits for dumps under way */
-	bool finish_cpu, finish_heap, finish_offcpu, finish_send;
+	bool finish_cpu, finish_heap, finish_offcpu, finish_send, finish_own;
 	unsigned finish_waits;	 /* HEAP_WAITS_BIT */
 	uint32_t finish_files;	 /* last heaps sent before the series, */
 	uint32_t finish_missing; /* and those that could not be written */

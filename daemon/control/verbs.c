@@ -304,6 +304,8 @@ static void send_last_files(struct peer *p)
 	for (const struct last_file *f = p->ctx->last_files; f; f = f->next) {
 		if (!p->finish_heap && strcmp(f->type, "heap") == 0)
 			continue;
+		if (p->finish_own && f->pid != p->ctx->watched)
+			continue;
 		if (*f->name) {
 			send_last_file(p, f);
 			p->finish_files++;
@@ -331,10 +333,9 @@ static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
 		.on_done = on_finish_done,
 	};
 	struct peer *p = userdata;
-	bool any = any_target(p, &(struct series_spec){.any_uid = true});
+	bool any;
 	struct series_spec spec = {
-		.heap = p->finish_heap && any,
-		.waits = any ? p->finish_waits : 0,
+		.pid = p->finish_own ? p->ctx->watched : 0,
 		.cpu = p->finish_cpu && p->ctx->rotation,
 		.offcpu = p->finish_offcpu && p->ctx->offcpu,
 		.any_uid = true,
@@ -347,6 +348,9 @@ static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	}
 	p->later = sd_event_source_disable_unref(p->later);
+	any = any_target(p, &spec);
+	spec.heap = p->finish_heap && any;
+	spec.waits = any ? p->finish_waits : 0;
 	p->finish_files = p->finish_missing = 0;
 	send_last_files(p);
 	if (!spec.heap && !spec.cpu && !spec.offcpu && !spec.waits)
@@ -374,6 +378,7 @@ static void verb_finish(struct peer *p, const Profd__Finish *q)
 	p->finish_send = q->send_files;
 	if (!types_parse_waits(p, q->types, q->n_types, &p->finish_waits))
 		return;
+	p->finish_own = q->own;
 	r = sd_event_add_time_relative(p->ctx->loop, &p->later, CLOCK_MONOTONIC, 0, 1, on_finish,
 				       p);
 	if (r >= 0)
