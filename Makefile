@@ -218,7 +218,7 @@ check-now: all unit fixtures $(BUILD)/gocheck
 
 #: bench    what profd costs, and how right it is, as a table; installs what is missing
 #:          (BENCH="replace pairs locks programs start memory latency daemon cost unwind
-#:          right scribe symbols": only those; BENCH=peers: other heap profilers on the same loop;
+#:          right scribe symbols http": only those; BENCH=peers: other heap profilers on the same loop;
 #:          BENCH=thousand: a thousand attached; BENCH=slope: the daemon's memory, SECONDS_LONG=300)
 BENCH ?=
 bench:
