@@ -101,11 +101,22 @@ def place_of_no_unit(case):
         case.ours[0][2] == 0 and case.names.same(case.ours[0][0], case.theirs[0][0])
 
 
+def label_outside_code(case):
+    """llvm-symbolizer takes labels that link-time optimization left in .debug_info, of no
+    type, for code, and the nearest one before the address for the function's name."""
+    if not case.theirs or not case.facts.path:
+        return False
+    label, function = case.theirs[-1][0], case.facts.path[0]
+    value = case.names.labels.get(label)
+    return value is not None and any(low <= value <= case.facts.pc < high for low, high in case.referee.ranges(function)) and \
+        case.would_be([*case.ours[:-1], (label, *case.ours[-1][1:])])
+
+
 RULES = {
     'addr2line': (starts_with_file_0, symbol_for_a_nameless_call),
     'eu-addr2line': (calls_of_the_rows_start, first_block_alone, origin_in_another_unit,
                      function_inside_a_type, place_of_no_unit),
-    'llvm-symbolizer': (),
+    'llvm-symbolizer': (label_outside_code,),
 }
 
 

@@ -155,14 +155,24 @@ def look_at(file):
     return re.search(r'Build ID: (\w+)', text)[1], segments
 
 
+def code_sections(file):
+    """Their numbers."""
+    return {m[1] for m in re.finditer(r'^ *\[ *(\d+)\] \S* +\w+ +\w+ \w+ \w+ \w+ +\w*X', run(['readelf', '-SW', file]), re.M)}
+
+
 def read_symbols(*files):
-    """Of functions: [(address, size, name)]."""
-    symbols = []
-    for line in run(['readelf', '-sW', *files]).splitlines():
-        m = re.match(r'\s*\d+: (\w+)\s+(\w+) (?:FUNC|IFUNC|NOTYPE)\s+\w+\s+\w+\s+\d+ (\S+)', line)
-        if m:
-            symbols.append((int(m[1], 16), int(m[2], 0), m[3].split('@')[0]))
-    return symbols
+    """Of functions: [(address, size, name)]. And of what has no code for its address, but
+    no type to say so either: {name: value}."""
+    symbols, labels = [], {}
+    for file in files:
+        code = code_sections(file)
+        for line in run(['readelf', '-sW', file]).splitlines():
+            m = re.match(r'\s*\d+: (\w+)\s+(\w+) (?:FUNC|IFUNC|NOTYPE)\s+\w+\s+\w+\s+(\d+) (\S+)', line)
+            if m and m[3] in code:
+                symbols.append((int(m[1], 16), int(m[2], 0), m[4].split('@')[0]))
+            elif m:
+                labels[m[4]] = int(m[1], 16)
+    return symbols, labels
 
 
 def pick(symbols, segments, count):
@@ -330,11 +340,12 @@ def confirmed(names, ours, facts):
 class Comparison:
     """Of one file: profd's answers and those of the tools."""
 
-    def __init__(self, label, ours, answers, symbols, referee):
+    def __init__(self, label, ours, answers, symbols, labels, referee):
         self.label, self.ours, self.answers, self.referee = label, ours, answers, referee
         self.facts = {}
         self.names = Names({frame[0] for table in (ours, *answers.values())
                             for chain in table.values() for frame in chain}, symbols)
+        self.names.labels = labels
 
     def look(self, address):
         """What the DWARF says."""
@@ -387,14 +398,14 @@ class Comparison:
 def compare_file(label, file, count, judged, how):
     build_id, segments = look_at(file)
     symbols_of = debug_file(file, build_id, how.debug_dirs)
-    symbols = read_symbols(file, symbols_of)
+    symbols, labels = read_symbols(file, symbols_of)
     addresses = pick(symbols, segments, count)
     profile = f'{how.work}/symbols.pb.gz'
     write_profile(profile, os.path.realpath(file), build_id, segments, addresses)
     print(run([how.profctl, 'symbolize', *how.options, profile]).strip())
     ours = read_profile(profile)
     answers = {tool: ask(symbols_of, addresses) for tool, ask in TOOLS.items() if shutil.which(tool)}
-    comparison = Comparison(label, ours, answers, symbols, Referee(symbols_of))
+    comparison = Comparison(label, ours, answers, symbols, labels, Referee(symbols_of))
     result = {tool: comparison.compare(tool) for tool in answers}
     result['the DWARF itself'] = comparison.compare_dwarf(judged)
     return result
