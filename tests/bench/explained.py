@@ -107,9 +107,9 @@ def label_outside_code(case):
     if not case.theirs or not case.facts.path:
         return False
     label, function = case.theirs[-1][0], case.facts.path[0]
-    value = case.names.labels.get(label)
-    return value is not None and any(low <= value <= case.facts.pc < high for low, high in case.referee.ranges(function)) and \
-        case.would_be([*case.ours[:-1], (label, *case.ours[-1][1:])])
+    value = case.names.labels.get(label, -1)
+    inside = any(low <= value <= case.facts.pc < high for low, high in case.referee.ranges(function))
+    return inside and case.would_be([*case.ours[:-1], (label, *case.ours[-1][1:])])
 
 
 RULES = {

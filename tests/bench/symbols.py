@@ -157,7 +157,8 @@ def look_at(file):
 
 def code_sections(file):
     """Their numbers."""
-    return {m[1] for m in re.finditer(r'^ *\[ *(\d+)\] \S* +\w+ +\w+ \w+ \w+ \w+ +\w*X', run(['readelf', '-SW', file]), re.M)}
+    section = r'^ *\[ *(\d+)\] \S* +\w+ +\w+ \w+ \w+ \w+ +\w*X'
+    return {m[1] for m in re.finditer(section, run(['readelf', '-SW', file]), re.M)}
 
 
 def read_symbols(*files):
