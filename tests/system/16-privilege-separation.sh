@@ -68,6 +68,8 @@ setpriv --reuid=12345 --regid=12345 --clear-groups env LD_PRELOAD="$client" "$fi
 target_pid=$!
 own_pids+=("$target_pid")
 wait_attached "$target_pid"
+has_leaked() { [ "$(inuse_of "$target_pid")" -gt 8000000 ]; }
+wait_for 30 has_leaked || fail "it does not leak"
 dd if=/dev/zero of=/dev/null bs=64K &
 reader=$!
 own_pids+=("$reader")
