@@ -35,9 +35,8 @@ bool passive_parse_limit(const char *limits, const char *name, uint64_t *ret)
  * large one the start is looked at. */
 static bool is_disabled(struct keeper *keeper, pid_t pid)
 {
-	_cleanup_close_ int fd = keeper_open_file(keeper, pid, KEEPER_ENVIRON);
-	_cleanup_free_ char *text = malloc(PROFD_MAX_ENVIRON_BYTES);
-	ssize_t n = fd < 0 || !text ? -1 : read(fd, text, PROFD_MAX_ENVIRON_BYTES);
+	char text[IDENTITY_MAX_BYTES];
+	ssize_t n = keeper_read_file(keeper, pid, KEEPER_ENVIRON, text, sizeof(text));
 
 	return n > 0 && passive_is_disabled(text, (size_t)n);
 }

@@ -1,9 +1,8 @@
 /*
  * The verbs, carried out in this process with its own privileges, or asked of another
- * (remote.c). Each opens
- * exactly one thing that the caller names by numbers, or, for a mapped file on
- * machines that do not let us follow map_files, by a path that is walked inside
- * the target's own root.
+ * (remote.c). Each opens exactly one thing that the caller names by numbers, or, for a
+ * mapped file on machines that do not let us follow map_files, by a path that is walked
+ * inside the target's own root.
  *
  * The state is one descriptor of /proc: what is opened below it is the procfs
  * seen at start, whatever is mounted over it later.
@@ -19,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "daemon/keeper/environment.h"
 #include "daemon/keeper/keeper-state.h"
 #include "daemon/keeper/open.h"
 #include "daemon/keeper/peek.h"
@@ -160,6 +160,20 @@ static ssize_t read_text(int fd, char *ret, size_t size)
 	return (ssize_t)n;
 }
 
+static ssize_t read_environment(struct keeper *keeper, pid_t pid, char *ret, size_t size)
+{
+	char stat[1024];
+	ssize_t n = keeper_read_file(keeper, pid, KEEPER_STAT, stat, sizeof(stat) - 1);
+	int r = 0;
+
+	if (n < 0)
+		return n;
+	stat[n] = '\0';
+	if (!keeper->peek)
+		r = peek_new(&keeper->peek);
+	return r < 0 ? r : environment_read(keeper->peek, pid, stat, ret, size);
+}
+
 ssize_t keeper_read_file(struct keeper *keeper, pid_t pid, enum keeper_file file, char *ret,
 			 size_t size)
 {
@@ -167,6 +181,8 @@ ssize_t keeper_read_file(struct keeper *keeper, pid_t pid, enum keeper_file file
 
 	if (is_remote(keeper) && permit_read(file) == 0)
 		return remote_read_file(keeper, pid, file, ret, size);
+	if (file == KEEPER_ENVIRON)
+		return read_environment(keeper, pid, ret, size);
 	fd = keeper_open_file(keeper, pid, file);
 	return fd < 0 ? fd : read_text(fd, ret, size);
 }

@@ -73,7 +73,9 @@ int keeper_lend_ring(struct keeper *keeper, int event_fd, size_t bytes);
 int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file);
 int keeper_open_machine(struct keeper *keeper, enum keeper_machine file);
 
-/* A file's beginning, in at most @size bytes. Returns their number or -errno. */
+/* A file's beginning, in at most @size bytes. Returns their number or -errno. Of the
+ * environment, as it was when the program began, these are profd's own variables
+ * only, each with its end: what else is in there is nobody's business. */
 ssize_t keeper_read_file(struct keeper *keeper, pid_t pid, enum keeper_file file, char *ret,
 			 size_t size);
 ssize_t keeper_read_thread(struct keeper *keeper, pid_t pid, pid_t tid,

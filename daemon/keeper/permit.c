@@ -154,7 +154,6 @@ int permit_open(enum keeper_file file)
 	case KEEPER_MAPS:
 	case KEEPER_SMAPS:
 	case KEEPER_SMAPS_ROLLUP:
-	case KEEPER_ENVIRON:
 	case KEEPER_TASK:
 	case KEEPER_STATUS: /* whose it is says who may look into its process */
 		return 0;
@@ -162,6 +161,7 @@ int permit_open(enum keeper_file file)
 	case KEEPER_STATM:
 	case KEEPER_CGROUP:
 	case KEEPER_LIMITS:
+	case KEEPER_ENVIRON:
 		break;
 	}
 	return -EPERM;
@@ -176,11 +176,11 @@ int permit_read(enum keeper_file file)
 	case KEEPER_STATUS:
 	case KEEPER_CGROUP:
 	case KEEPER_LIMITS:
+	case KEEPER_ENVIRON:
 		return 0;
 	case KEEPER_MAPS:
 	case KEEPER_SMAPS:
 	case KEEPER_SMAPS_ROLLUP:
-	case KEEPER_ENVIRON:
 	case KEEPER_TASK:
 		break;
 	}

@@ -213,7 +213,8 @@ static void test_each_file_in_its_way(void **state)
 {
 	static const bool is_read[] = {
 		[KEEPER_STAT] = true,	[KEEPER_STATM] = true,	[KEEPER_STATUS] = true,
-		[KEEPER_CGROUP] = true, [KEEPER_LIMITS] = true, [KEEPER_TASK] = false,
+		[KEEPER_CGROUP] = true, [KEEPER_LIMITS] = true, [KEEPER_ENVIRON] = true,
+		[KEEPER_TASK] = false,
 	};
 
 	for (uint32_t i = 0; i < 200; i++) {
