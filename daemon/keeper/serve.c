@@ -294,7 +294,7 @@ static int do_debug(struct serve *s)
 	};
 	int r;
 
-	if (m->place > KEEPER_DEBUG_BESIDE_HIDDEN || m->in_target > 1 || m->zero != 0 ||
+	if (m->place > KEEPER_DEBUG_SPLIT || m->in_target > 1 || m->zero != 0 ||
 	    m->build_id_bytes > WIRE_BUILD_ID_BYTES || m->path_bytes >= PROFD_MAX_PATH ||
 	    m->name_bytes >= PROFD_MAX_PATH ||
 	    s->in_bytes != sizeof(*m) + m->path_bytes + m->name_bytes)

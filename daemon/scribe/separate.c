@@ -22,6 +22,9 @@
 
 #include "daemon/proc/elf_links.h"
 #include "profd/base.h"
+#include "profd/limits.h"
+
+#define MAX_DIRS (PROFD_MAX_DEBUG_DIRS + 2) /* those that were added, and the standard ones */
 
 struct search {
 	struct keeper *keeper;
@@ -66,7 +69,8 @@ static bool try_place(struct search *s, enum keeper_debug_place place, const cha
 
 	s->wanted.place = place;
 	s->wanted.name = name;
-	for (s->wanted.dir = 0; r != -ERANGE; s->wanted.dir++) {
+	/* -ERANGE is the end; whatever a keeper may answer instead, there is another one */
+	for (s->wanted.dir = 0; r != -ERANGE && s->wanted.dir < MAX_DIRS; s->wanted.dir++) {
 		r = try_candidate(s, ret_fd);
 		if (r == 0)
 			return true;

@@ -176,7 +176,8 @@ static void test_strings_are_as_long_as_they_say(void **state)
 	debug.m.build_id_bytes = WIRE_BUILD_ID_BYTES + 1;
 	assert_int_equal(ask(&debug, d + 8), -EBADMSG);
 	debug.m.build_id_bytes = 0;
-	debug.m.place = KEEPER_DEBUG_BESIDE_HIDDEN + 1;
+	for (debug.m.place = 0; debug.m.place <= KEEPER_DEBUG_SPLIT; debug.m.place++)
+		assert_int_not_equal(ask(&debug, d + 8), -EBADMSG);
 	assert_int_equal(ask(&debug, d + 8), -EBADMSG);
 }
 
