@@ -326,7 +326,9 @@ int process_read_uid(struct keeper *keeper, pid_t pid, uid_t *ret_uid)
 int process_read_owner(struct keeper *keeper, pid_t pid, uid_t *ret_owner)
 {
 	_cleanup_close_ int fd = keeper_open_file(keeper, pid, KEEPER_STATUS);
+	char text[IDENTITY_MAX_BYTES];
 	struct stat st;
+	ssize_t n;
 	uid_t uid;
 	int rc;
 
@@ -334,7 +336,11 @@ int process_read_owner(struct keeper *keeper, pid_t pid, uid_t *ret_owner)
 		return fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	rc = process_read_uid(keeper, pid, &uid);
+	n = read(fd, text, sizeof(text) - 1); /* procfs gives the whole of it at once */
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	rc = identity_parse_uid(text, &uid);
 	if (rc == 0)
 		*ret_owner = st.st_uid == uid ? uid : 0;
 	return rc;

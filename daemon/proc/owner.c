@@ -112,7 +112,8 @@ uid_t process_owner(struct process_table *table, struct process *process)
 	process->owner = 0;
 	process->owner_known = true;
 	process->owner_read_ns = clock_mono_ns();
-	if (process_read_owner(table->keeper, process->pid, &owner) < 0 ||
+	if (!entry_is_there(process->pid) ||
+	    process_read_owner(table->keeper, process->pid, &owner) < 0 ||
 	    process_read_start(table->keeper, process->pid, &start_ticks) < 0 ||
 	    !began_at(process, start_ticks))
 		return 0;

@@ -37,6 +37,10 @@ struct process_table {
 	bool distrusted;       /* since the last reap */
 };
 
+/* Whether there is a process with that pid, be it another one by now. Costs one system
+ * call and no question to the keeper. */
+bool entry_is_there(pid_t pid);
+
 struct process_entry *entry_find(struct process_table *table, pid_t pid);
 /* NULL: out of memory, or the table is full of the living (counted). */
 struct process_entry *entry_make(struct process_table *table, pid_t pid);

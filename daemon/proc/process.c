@@ -11,6 +11,11 @@
  * called pthread_exit() leaves a process behind that has lost its leader. So
  * from the leader's EXIT on, every EXIT is taken for the end, and process_reap()
  * looks into /proc before it lets go: if threads are left, the process lives.
+ *
+ * Most processes are over before anybody looks at a sample of theirs. To ask for
+ * /proc may be a request to another process and an answer, to ask whether there is
+ * such a pid never is: so that comes first, and nothing is asked for a process
+ * that no sample speaks of.
  */
 #include "daemon/proc/process-table.h"
 
@@ -27,7 +32,7 @@
 #include "profd/limits.h"
 
 /* How far up the unit of a process that has ended is looked for. */
-#define UNIT_ANCESTORS 3
+#define UNIT_ANCESTORS 8
 /* How long an exec may have gone unheard when records are found to be lost. */
 #define LOST_AFTER_NS  (5 * NSEC_PER_SEC)
 
@@ -133,7 +138,7 @@ struct process_entry *entry_make(struct process_table *table, pid_t pid)
 /* ---- /proc */
 
 /* Another user's process may not be signalled, but is there all the same. */
-static bool is_there(pid_t pid)
+bool entry_is_there(pid_t pid)
 {
 	return kill(pid, 0) == 0 || errno != ESRCH;
 }
@@ -255,41 +260,49 @@ const char *process_thread_name(struct process_table *table, pid_t pid, pid_t ti
 	return t && t->comm[0] ? t->comm : e->process.comm;
 }
 
+/* Once what has the pid now has said it, @process's unit holds until an exec. Returns
+ * 0, or -ESRCH: it has ended; then it keeps what it has from its parent. */
+static int find_unit(struct process_table *table, struct process *process)
+{
+	char *unit = NULL;
+	int rc = -ESRCH;
+
+	if (process->unit_known)
+		return 0;
+	if (process->exited_ns == 0 && entry_is_there(process->pid))
+		rc = process_read_unit(table->keeper, process->pid, &unit);
+	if (rc < 0 && (rc != -ENOENT || !entry_is_there(process->pid)))
+		return -ESRCH;
+	free(process->unit);
+	process->unit = unit;
+	process->unit_known = true;
+	return 0;
+}
+
 /* The unit of whoever started a process that has ended before it was asked for
  * its own, which mostly is the same. Not so what systemd itself has started. */
 static char *unit_of_ancestors(struct process_table *table, const struct process *process)
 {
-	for (int i = 0; i < UNIT_ANCESTORS && process && process->parent > 1; i++) {
-		char *unit;
+	for (int i = 0; i < UNIT_ANCESTORS && process->parent > 1; i++) {
+		struct process *parent = process_peek(table, process->parent);
 
-		process = process_peek(table, process->parent);
-		if (process && process->unit_known && process->unit)
-			unit = strdup(process->unit);
-		else if (!process || process_read_unit(table->keeper, process->pid, &unit) < 0)
-			continue;
-		if (unit && strcmp(unit, "init.scope") != 0)
-			return unit;
-		free(unit);
-		return NULL;
+		if (!parent)
+			return NULL;
+		if (find_unit(table, parent) == 0)
+			return parent->unit && strcmp(parent->unit, "init.scope") != 0
+				       ? strdup(parent->unit)
+				       : NULL;
+		process = parent;
 	}
 	return NULL;
 }
 
 const char *process_unit(struct process_table *table, struct process *process)
 {
-	char *unit = NULL;
-	int rc = -ESRCH;
-
-	if (process->unit_known)
-		return process->unit;
-	process->unit_known = true;
-	if (process->exited_ns == 0)
-		rc = process_read_unit(table->keeper, process->pid, &unit);
-	if (rc == 0 || (rc == -ENOENT && is_there(process->pid))) {
-		free(process->unit);
-		process->unit = unit;
-	} else if (!process->unit) { /* else it is the parent's */
-		process->unit = unit_of_ancestors(table, process);
+	if (find_unit(table, process) < 0) {
+		process->unit_known = true;
+		if (!process->unit) /* else it is the parent's */
+			process->unit = unit_of_ancestors(table, process);
 	}
 	return process->unit;
 }
@@ -314,7 +327,7 @@ static void sweep(struct process_table *table, uint64_t time_ns)
 	struct process_entry *e, *next;
 
 	HASH_ITER (hh, table->processes, e, next)
-		if (e->process.exited_ns == 0 && !is_there(e->process.pid))
+		if (e->process.exited_ns == 0 && !entry_is_there(e->process.pid))
 			entry_mark_exited(table, e, time_ns);
 	table->distrusted = false;
 }
@@ -323,7 +336,8 @@ static bool has_threads_left(struct process_table *table, struct process_entry *
 {
 	struct identity_stat st;
 
-	if (identity_read_stat(table->keeper, e->process.pid, &st) < 0 || st.threads <= 1 ||
+	if (!entry_is_there(e->process.pid) ||
+	    identity_read_stat(table->keeper, e->process.pid, &st) < 0 || st.threads <= 1 ||
 	    (e->process.start_ticks != 0 && e->process.start_ticks != st.start_ticks))
 		return false;
 	choose_witness(table, &e->process, &st);

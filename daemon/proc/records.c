@@ -134,9 +134,9 @@ void process_on_fork(struct process_table *table, pid_t pid, pid_t parent, uint6
 	e->process.watched = from->process.watched;
 	owner_inherit(&e->process, &from->process, time_ns);
 	memcpy(e->process.comm, from->process.comm, PROCESS_COMM_BYTES);
-	/* The child may not live to be asked; its parent mostly does. */
-	(void)process_unit(table, &from->process);
-	if (from->process.unit)
+	/* The child may not live to be asked. What is a guess itself is not passed on:
+	 * then the parent is asked, if the child's unit is wanted. */
+	if (from->process.unit_known && from->process.unit)
 		e->process.unit = strdup(from->process.unit);
 	if (mapping_copy(&e->process, &from->process) == 0)
 		e->process.maps_known = from->process.maps_known;
