@@ -100,7 +100,7 @@ int dump_submit(struct dump *d, struct frozen *frozen)
 
 int dump_aggregate(const struct heap_profile *p, size_t n_values, struct aggregate **ret)
 {
-	struct aggregate *a;
+	struct aggregate *a = NULL;
 	int r = aggregate_new(n_values, p->n_samples + 1, &a);
 
 	for (size_t i = 0; r >= 0 && i < p->n_samples; i++)
