@@ -18,17 +18,28 @@
 
 #define REGEX_MAX_BYTES 4096
 
-struct filter {
+struct pprof_filter {
+	char *drop_frames, *keep_frames; /* what it was made of */
 	regex_t drop, keep;
 	bool has_drop, has_keep;
 };
 
-static void filter_done(struct filter *f)
+void pprof_filter_free(struct pprof_filter *f)
 {
+	if (!f)
+		return;
 	if (f->has_drop)
 		regfree(&f->drop);
 	if (f->has_keep)
 		regfree(&f->keep);
+	free(f->drop_frames);
+	free(f->keep_frames);
+	free(f);
+}
+
+static void free_filter(struct pprof_filter **f)
+{
+	pprof_filter_free(*f);
 }
 
 /* False: there is none, or none that we can use. Counted repetition is refused
@@ -45,6 +56,31 @@ static bool compile(const char *expression, regex_t *ret)
 		return false;
 	}
 	return regcomp(ret, anchored, REG_EXTENDED | REG_NOSUB) == 0;
+}
+
+int pprof_filter_new(const char *drop_frames, const char *keep_frames,
+		     struct pprof_filter **ret_filter)
+{
+	struct pprof_filter *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->drop_frames = strdup(drop_frames);
+	f->keep_frames = strdup(keep_frames);
+	if (!f->drop_frames || !f->keep_frames) {
+		pprof_filter_free(f);
+		return -ENOMEM;
+	}
+	f->has_drop = compile(drop_frames, &f->drop);
+	f->has_keep = compile(keep_frames, &f->keep);
+	*ret_filter = f;
+	return 0;
+}
+
+static bool is_filter_of(const struct pprof_filter *f, const char *drop_frames,
+			 const char *keep_frames)
+{
+	return f && !strcmp(f->drop_frames, drop_frames) && !strcmp(f->keep_frames, keep_frames);
 }
 
 /* The length of @name without its parameters: up to the first parenthesis that
@@ -67,7 +103,7 @@ static size_t plain_length(const char *name)
 	return i;
 }
 
-static bool matches(const struct filter *f, const char *name)
+static bool matches(const struct pprof_filter *f, const char *name)
 {
 	_cleanup_free_ char *plain = NULL;
 
@@ -95,24 +131,31 @@ prune_location(const struct pprof *p, const struct pprof_location_record *l, con
 	return (struct pprof_pruned){.n_lines = n, .beneath = true};
 }
 
-int pprof_prune(const struct pprof *p, struct pprof_pruned **ret_pruned)
+int pprof_prune(const struct pprof *p, const struct pprof_filter *ready,
+		struct pprof_pruned **ret_pruned)
 {
-	_cleanup_(filter_done) struct filter f = {0};
+	const char *drop = string_table_get(&p->strings, p->drop_frames);
+	const char *keep = string_table_get(&p->strings, p->keep_frames);
+	_cleanup_(free_filter) struct pprof_filter *own = NULL;
+	const struct pprof_filter *f = ready;
 	_cleanup_free_ bool *functions = NULL; /* those that match */
 	struct pprof_pruned *pruned;
 
+	if (!is_filter_of(ready, drop, keep)) {
+		if (pprof_filter_new(drop, keep, &own) < 0)
+			return -ENOMEM;
+		f = own;
+	}
 	pruned = calloc(max(p->locations.n, (size_t)1), sizeof(*pruned));
 	functions = calloc(max(p->functions.n, (size_t)1), sizeof(*functions));
 	if (!pruned || !functions) {
 		free(pruned);
 		return -ENOMEM;
 	}
-	f.has_drop = compile(string_table_get(&p->strings, p->drop_frames), &f.drop);
-	f.has_keep = compile(string_table_get(&p->strings, p->keep_frames), &f.keep);
-	if (f.has_drop) {
+	if (f->has_drop) {
 		for (size_t i = 0; i < p->functions.n; i++)
 			functions[i] = matches(
-				&f, string_table_get(&p->strings, p->functions.items[i].name));
+				f, string_table_get(&p->strings, p->functions.items[i].name));
 		for (size_t i = 0; i < p->locations.n; i++)
 			pruned[i] = prune_location(p, &p->locations.items[i], functions);
 	}

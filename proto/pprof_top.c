@@ -176,7 +176,7 @@ static int add_location(struct summing *s, uint64_t id)
 static int add_locations(struct summing *s)
 {
 	size_t n = pprof_n_locations(s->profile);
-	int r = pprof_prune(s->profile, &s->pruned);
+	int r = pprof_prune(s->profile, NULL, &s->pruned);
 
 	if (r < 0)
 		return r;

@@ -107,6 +107,11 @@ const char *profile_type_name(enum profile_type type)
 	return infos[type].name;
 }
 
+const char *profile_drop_frames(enum profile_type type)
+{
+	return infos[type].drop_frames ?: "";
+}
+
 int profile_type_parse(const char *name, enum profile_type *ret_type)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(infos); i++)

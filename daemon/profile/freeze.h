@@ -88,6 +88,7 @@ int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 		     const struct freeze *how, struct frozen *ret_frozen);
 void frozen_done(struct frozen *frozen);
 
-const char *profile_type_name(enum profile_type type); /* "cpu" (all three), "heap", "allocs",
-							* "offcpu", "threads", "block" .. */
+const char *profile_type_name(enum profile_type type);	 /* "cpu" (all three), "heap", "allocs",
+							  * "offcpu", "threads", "block" .. */
+const char *profile_drop_frames(enum profile_type type); /* an expression; "": none */
 int profile_type_parse(const char *name, enum profile_type *ret_type);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "profd/base.h"
-#include "proto/pprof_prune.h"
 
 #define AGES_PREFIX	   "age of "
 #define AGES_MAX_ADDRESSES 16
@@ -108,14 +107,22 @@ static int name_comment(struct pprof *p, const struct pprof_pruned *pruned, size
 	return pprof_set_comment(p, i, named);
 }
 
-int ages_name(struct pprof *p)
+static bool has_ages(const struct pprof *p)
+{
+	for (size_t i = 0; i < pprof_n_comments(p); i++)
+		if (!strncmp(pprof_comment(p, i), AGES_PREFIX, strlen(AGES_PREFIX)))
+			return true;
+	return false;
+}
+
+int ages_name(struct pprof *p, const struct pprof_filter *ready)
 {
 	_cleanup_free_ struct pprof_pruned *pruned = NULL;
 	int r;
 
-	if (pprof_n_comments(p) == 0)
+	if (!has_ages(p))
 		return 0;
-	r = pprof_prune(p, &pruned);
+	r = pprof_prune(p, ready, &pruned);
 	for (size_t i = 0; r == 0 && i < pprof_n_comments(p); i++)
 		r = name_comment(p, pruned, i);
 	return r;

@@ -5,8 +5,9 @@
 #pragma once
 
 #include "proto/pprof.h"
+#include "proto/pprof_prune.h"
 
 /* In place of the braces: function, file and line of the first of the locations
- * at these addresses that the profile does not ask readers to drop. Returns 0 or
- * -ENOMEM. */
-int ages_name(struct pprof *p);
+ * at these addresses that the profile does not ask readers to drop. @ready: as in
+ * pprof_prune(). Returns 0 or -ENOMEM. */
+int ages_name(struct pprof *p, const struct pprof_filter *ready);

@@ -22,6 +22,7 @@
 
 #include "profd/base.h"
 #include "profd/limits.h"
+#include "daemon/profile/freeze.h"
 #include "daemon/scribe/ages.h"
 #include "daemon/scribe/asker.h"
 #include "daemon/scribe/file_key.h"
@@ -45,6 +46,7 @@ struct worker {
 	struct source_table *sources;
 	struct cache *cache;
 	struct worker_file *files;
+	struct pprof_filter *heap_filter; /* of heap profiles, the only ones with ages */
 };
 
 static void worker_reading(uint32_t module, void *userdata)
@@ -194,7 +196,7 @@ static int name_profile(struct worker *w, struct pprof *p, const Profd__Scribe__
 		r = symbolize_profile(p, &how, ret_result);
 	/* From here on no module is to blame. */
 	worker_reading(0, w);
-	return r < 0 ? r : ages_name(p);
+	return r < 0 ? r : ages_name(p, w->heap_filter);
 }
 
 static int worker_run_job(struct worker *w, const Profd__Scribe__Job *job, int raw_fd, int out_fd,
@@ -361,7 +363,9 @@ int scribe_main(int socket)
 	 * would go to getting the same pages again. */
 	mallopt(M_MMAP_THRESHOLD, WORKER_KEEP_BYTES);
 	mallopt(M_TRIM_THRESHOLD, WORKER_KEEP_BYTES);
-	r = sandbox_enter(socket);
+	r = pprof_filter_new(profile_drop_frames(PROFILE_HEAP), "", &w.heap_filter);
+	if (r == 0)
+		r = sandbox_enter(socket);
 	if (r == 0)
 		r = source_table_new(&w.sources);
 	if (r == 0)
@@ -373,6 +377,7 @@ int scribe_main(int socket)
 	source_table_free(w.sources);
 	forget_files(&w);
 	cache_free(w.cache);
+	pprof_filter_free(w.heap_filter);
 	/* The engine closed its end, or has gone: that is how it ends. */
 	return r == -ECONNRESET || r == -EPIPE ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -37,7 +37,7 @@ static void check(const char *before, const char *after)
 
 	assert_int_equal(pprof_add_comment(p, "note"), 0);
 	assert_int_equal(pprof_add_comment(p, before), 0);
-	assert_int_equal(ages_name(p), 0);
+	assert_int_equal(ages_name(p, NULL), 0);
 	assert_int_equal(pprof_n_comments(p), 2);
 	assert_string_equal(pprof_comment(p, 0), "note");
 	assert_string_equal(pprof_comment(p, 1), after);
@@ -63,6 +63,26 @@ static void test_keeps_an_address_that_is_not_there(void **state)
 	check("age of 4 samples in {0x99 0x98}: x", "age of 4 samples in 0x99: x");
 }
 
+/* One that was made of other expressions is not this profile's. */
+static void test_takes_a_ready_filter_of_its_own(void **state)
+{
+	static const char *const drop[] = {"operator new|malloc", "open_session", ""};
+	static const char *const keep[] = {"", "operator new"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(drop) * ARRAY_SIZE(keep); i++) {
+		struct pprof *p = make_profile();
+		struct pprof_filter *filter;
+
+		assert_int_equal(pprof_filter_new(drop[i / 2], keep[i % 2], &filter), 0);
+		assert_int_equal(pprof_add_comment(p, "age of 4 samples in {0x10 0x20}"), 0);
+		assert_int_equal(ages_name(p, filter), 0);
+		assert_string_equal(pprof_comment(p, 0),
+				    "age of 4 samples in open_session leak.cc:61");
+		pprof_filter_free(filter);
+		pprof_free(p);
+	}
+}
+
 static void test_leaves_other_comments_alone(void **state)
 {
 	check("age of {0x20", "age of {0x20");
@@ -78,6 +98,7 @@ int main(void)
 		cmocka_unit_test(test_names_the_frame_that_reports_show),
 		cmocka_unit_test(test_names_an_allocator_rather_than_nothing),
 		cmocka_unit_test(test_keeps_an_address_that_is_not_there),
+		cmocka_unit_test(test_takes_a_ready_filter_of_its_own),
 		cmocka_unit_test(test_leaves_other_comments_alone),
 	};
 
