@@ -151,6 +151,8 @@ check_form()
 	[ -z "$hits" ] || complain "white space at the end of a line:" "$hits"
 	hits=$(sources include proto client daemon | grep '\.h$' | xargs grep -L '^#pragma once' || true)
 	[ -z "$hits" ] || complain "no #pragma once:" "$hits"
+	hits=$(ls tests/system | sed 's/-.*//' | sort | uniq -d)
+	[ -z "$hits" ] || complain "more than one system test with the number:" "$hits"
 }
 
 check_warnings()
