@@ -324,6 +324,7 @@ install: all
 	install -D -m 755 $(BUILD)/profd-fetch $(lib)/profd/profd-fetch
 	install -D -m 644 systemd/profd.sysusers $(lib)/sysusers.d/profd.conf
 	install -D -m 644 systemd/profd.tmpfiles $(lib)/tmpfiles.d/profd.conf
+	install -D -m 644 -t $(lib)/systemd/catalog systemd/profd.catalog
 	install -D -m 644 -t $(share)/doc/profd README.md LICENSE
 	[ -e $(DESTDIR)/etc/profd.conf ] || install -D -m 644 systemd/profd.conf $(DESTDIR)/etc/profd.conf
 	install -D -m 644 client/profctl/completion.bash $(share)/bash-completion/completions/profctl

@@ -37,6 +37,8 @@ _profctl_value()
 	top:--type) _profctl_words "inuse_space inuse_objects alloc_space alloc_objects cpu samples offcpu delay contentions" ;;
 	run:--event | run:-e) _profctl_words "cycles cpu-clock page-faults context-switches timers" ;;
 	run:--every | snapshot:--every | snapshot:--seconds) _profctl_words "1s 10s 30s 1m 5m 1h" ;;
+	run:--http) _profctl_words "127.0.0.1:6060" ;;
+	snapshot:--url | symbolize:--debuginfod) _profctl_words "http:// https://" ;;
 	run:--frequency | run:-F | run:--rate | snapshot:--count | top:-n) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
@@ -58,8 +60,8 @@ _profctl()
 	local cur=${COMP_WORDS[COMP_CWORD]} verb= i
 	local common="--json --socket --help"
 	declare -A options=(
-		[run]="--output --cpu --heap --offcpu --block --mutex --every --frequency --event --rate -F -e --"
-		[snapshot]="--pid --comm --unit --all --type --every --count --seconds --output --no-trim --verbose -v"
+		[run]="--output --cpu --heap --offcpu --block --mutex --children --no-children --http --every --frequency --event --rate -F -e --"
+		[snapshot]="--pid --comm --unit --all --url --type --every --count --seconds --output --no-trim --verbose -v"
 		[list]="--all"
 		[status]=""
 		[top]="--base --type --cum -n"

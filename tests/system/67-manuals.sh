@@ -77,11 +77,12 @@ for verb in $verbs; do
 	done
 done
 same "profd's page" "$(help_options "$profd" | grep -v private)" "$(page_options "$root/daemon/profd.8")"
+same "profd-http's page" "$(help_options "$BUILD/profd-http")" "$(page_options "$root/client/http/profd-http.8")"
 figure "$(wc -w <<<"$verbs") verbs, $count options, ${#pages[@]} pages"
 
 echo "- the variables that the library reads"
 for variable in $(grep -ohE 'PROFD_[A-Z]+' "$root"/client/preload/environment.c | sort -u); do
-	grep -q "^\.It Ev $variable\$" "$root/client/preload/libprofd.3" || fail "$variable is not in libprofd(3)"
+	grep -qE "^\.It Ev ([A-Z_]+ , )*$variable( ,|\$)" "$root/client/preload/libprofd.3" || fail "$variable is not in libprofd(3)"
 done
 
 echo "- completion by hand"
