@@ -28,7 +28,7 @@ profctl_c := args command connect deliver disable dropin embedded enable enabled
 	expand gather fetch list main named_unit obstacles output private run run_options save \
 	series signals snapshot status symbolize systemctl table top units url
 daemon_c := config config_files engine engine_clients engine_cpu engine_look engine_memory \
-	engine_offcpu engine_reload engine_service engine_stack engine_threads engine_timers \
+	engine_offcpu engine_reload engine_service engine_stack engine_threads engine_timers engine_trace \
 	fdstore main notify privilege symbolize_file watchdog \
 	keeper/confine keeper/debug keeper/environment keeper/guard keeper/keeper \
 	keeper/machine keeper/open \
@@ -42,16 +42,17 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	heap/client heap/cpu heap/read heap/refused heap/trim heap/waits \
 	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
-	profile/settle profile/window \
+	profile/settle profile/trace profile/window \
 	scribe/abbrev scribe/ages scribe/asker scribe/cache scribe/debug scribe/demangle \
 	scribe/file_key scribe/function scribe/go_names scribe/image scribe/job \
 	scribe/kallsyms scribe/outbox scribe/package scribe/packed scribe/perf_map \
 	scribe/quarantine scribe/range scribe/sandbox scribe/scribe scribe/scribe-state \
 	scribe/section scribe/separate scribe/source scribe/spawn scribe/split \
 	scribe/split-file scribe/splits scribe/symbol scribe/symbolize scribe/symtab \
+	scribe/json scribe/trace scribe/trace_slices scribe/trace_stacks \
 	scribe/worker \
 	store/name store/retain store/store \
-	control/access control/comments control/dump control/dump_waits control/ended \
+	control/access control/comments control/dump control/dump_trace control/dump_waits control/ended \
 	control/journal control/last control/list control/losses control/measure \
 	control/others control/passive control/peer control/report control/series \
 	control/series_targets control/server control/types control/sight control/users \

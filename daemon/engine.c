@@ -318,6 +318,10 @@ int engine_new(const struct config *config, struct keeper *keeper, struct engine
 	e->ctx.offcpu_take = engine_offcpu_take;
 	e->ctx.offcpu_close = engine_offcpu_close;
 	e->ctx.threads = engine_threads_begin;
+	e->ctx.trace_open = engine_trace_open;
+	e->ctx.trace_take = engine_trace_take;
+	e->ctx.trace_close = engine_trace_close;
+	e->ctx.trace_mark = engine_trace_mark;
 	e->ctx.quit = engine_quit;
 	r = start(e, why, why_size);
 	if (r < 0) {

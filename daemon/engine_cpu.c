@@ -33,14 +33,18 @@ static void on_comm(pid_t pid, pid_t tid, const char *comm, bool exec, uint64_t 
 	if (exec)
 		engine_offcpu_catch_up(e, time_ns);
 	process_on_comm(e->ctx.processes, pid, tid, comm, exec, time_ns);
+	engine_trace_renamed(e, pid, tid, exec);
 }
 
 static void on_fork(pid_t pid, pid_t parent, pid_t tid, uint64_t time_ns, void *userdata)
 {
 	struct engine *e = userdata;
 
-	if (pid != parent && time_ns >= e->from_ns) /* else a thread */
+	if (time_ns < e->from_ns)
+		return;
+	if (pid != parent) /* else a thread */
 		process_on_fork(e->ctx.processes, pid, parent, time_ns);
+	engine_trace_start(e, pid, tid, time_ns);
 }
 
 static void on_gone(pid_t pid, pid_t tid, uint64_t time_ns, void *userdata)
@@ -50,6 +54,7 @@ static void on_gone(pid_t pid, pid_t tid, uint64_t time_ns, void *userdata)
 	if (time_ns < e->from_ns)
 		return;
 	engine_offcpu_catch_up(e, time_ns);
+	engine_trace_exit(e, pid, tid, time_ns);
 	process_on_exit(e->ctx.processes, pid, tid, time_ns);
 }
 
@@ -96,6 +101,7 @@ static void on_sample(const struct sampler_sample *s, void *userdata)
 	sample.n_frames = engine_stack(e, s, process);
 	engine_name_labels(e, process, &sample.labels);
 	windows_add(e->ctx.windows, &sample);
+	engine_trace_stack(e, &sample, s->time_ns, false);
 }
 
 /* Whose they were nobody knows. Where a tree is picked out of the machine, it is

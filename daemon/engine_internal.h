@@ -1,7 +1,7 @@
 /*
  * The engine's own state, shared by its files: engine.c (its life),
  * engine_cpu.c (records to samples), engine_stack.c (their stacks), engine_timers.c
- * (samples that clients took), engine_offcpu.c (waits), engine_look.c and
+ * (samples that clients took), engine_offcpu.c (waits), engine_trace.c (traces), engine_look.c and
  * engine_threads.c (threads from outside), engine_clients.c (clients come and go),
  * engine_memory.c (nothing grows with time), engine_reload.c (settings change),
  * engine_service.c (the service manager).
@@ -19,6 +19,7 @@
 
 struct offcpu;
 struct threads_job;
+struct tracing;
 struct waiting;
 
 struct engine {
@@ -45,6 +46,7 @@ struct engine {
 	uint64_t quit_by_mono_ns;
 	struct offcpu *offcpu; /* NULL: nobody asks for it now */
 	struct threads_job *threads; /* under way */
+	struct tracing *traces;	     /* likewise */
 	uint64_t lost;	       /* records of processes lost by the last drain's end */
 	sd_event_source **rings;
 	size_t n_rings;
@@ -82,6 +84,24 @@ int engine_offcpu_take(struct engine *e, struct window *w, struct window_span *r
 void engine_offcpu_close(struct engine *e, struct window *w); /* NULL is fine */
 void engine_offcpu_free(struct engine *e);		      /* and all its windows */
 void engine_offcpu_keep_modules(struct engine *e);
+/* Switches are told, without a window, until the release. */
+int engine_offcpu_hold(struct engine *e, char *why, size_t why_size);
+void engine_offcpu_release(struct engine *e);
+void engine_offcpu_drain(struct engine *e); /* up to now; while it is measured or held */
+
+/* engine_trace.c: traces under way, and what the other paths tell them. */
+int engine_trace_open(struct engine *e, const struct threads_ask *ask, struct tracing **ret_t,
+		      char *why, size_t why_size);
+const struct trace *engine_trace_take(struct engine *e, struct tracing *t, uint64_t *ret_end_ns);
+void engine_trace_close(struct engine *e, struct tracing *t); /* NULL is fine */
+void engine_trace_keep_modules(struct engine *e);
+void engine_trace_switch(struct engine *e, const struct switches_switch *s);
+void engine_trace_stack(struct engine *e, const struct sample *s, uint64_t time_ns, bool waits);
+void engine_trace_start(struct engine *e, pid_t pid, pid_t tid, uint64_t time_ns);
+void engine_trace_exit(struct engine *e, pid_t pid, pid_t tid, uint64_t time_ns);
+void engine_trace_renamed(struct engine *e, pid_t pid, pid_t tid, bool exec);
+void engine_trace_lost(struct engine *e, uint64_t since_ns);
+void engine_trace_mark(struct engine *e, enum profile_type type, pid_t pid); /* a snapshot */
 
 /* engine_look.c: fills e->frames with where a thread sleeps, that is @w; returns their
  * number. *ret_end: how the walk of the callers ended. */

@@ -25,6 +25,7 @@ static void keep_modules(struct engine *e)
 	windows_keep_modules(c->windows, c->modules);
 	engine_offcpu_keep_modules(e);
 	engine_threads_keep_modules(e);
+	engine_trace_keep_modules(e);
 	heap_clients_keep_modules(c->clients, c->modules);
 	scribe_keep_modules(c->scribe);
 }

@@ -32,6 +32,7 @@ struct offcpu {
 	sd_event_source *timer;
 	struct module *not_sampled, *before; /* notes */
 	uint64_t since_ns;
+	unsigned holders;	       /* who want the switches alone */
 	struct control_offcpu counted; /* at the last drain */
 };
 
@@ -79,6 +80,21 @@ static void on_wait(const struct wait *w, void *userdata)
 
 /* ---- records to waits */
 
+static void trace_stack(struct engine *e, const struct sampler_sample *s, struct process *process,
+			size_t n_frames)
+{
+	struct sample sample = {
+		.frames = e->frames,
+		.n_frames = n_frames,
+		.labels = {.pid = s->pid, .tid = s->tid},
+	};
+
+	if (!e->traces)
+		return;
+	engine_name_labels(e, process, &sample.labels);
+	engine_trace_stack(e, &sample, s->time_ns, true);
+}
+
 static void on_stack(const struct sampler_sample *s, void *userdata)
 {
 	struct engine *e = userdata;
@@ -98,12 +114,14 @@ static void on_stack(const struct sampler_sample *s, void *userdata)
 	process = process_get(e->ctx.processes, s->pid);
 	origin.n_frames = engine_stack(e, s, process);
 	wait_on_stack(e->ctx.waits, &origin);
+	trace_stack(e, s, process, origin.n_frames);
 }
 
 static void on_switch(const struct switches_switch *s, void *userdata)
 {
 	struct engine *e = userdata;
 
+	engine_trace_switch(e, s);
 	wait_on_out(e->ctx.waits, s->out_pid, s->out_tid, s->preempted, s->time_ns);
 	wait_on_in(e->ctx.waits, s->in_tid, s->time_ns);
 }
@@ -126,6 +144,7 @@ static void on_lost(uint64_t since_ns, void *userdata)
 {
 	struct engine *e = userdata;
 
+	engine_trace_lost(e, since_ns);
 	wait_on_lost(e->ctx.waits, since_ns);
 }
 
@@ -234,7 +253,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	drain(e, now - SETTLE_AFTER_NS);
 	switches_adapt(e->ctx.switches, now);
-	look(e, LOOKS_A_DRAIN, now - SWITCHES_DRAIN_NS);
+	if (windows_count(e->offcpu->windows) > 0)
+		look(e, LOOKS_A_DRAIN, now - SWITCHES_DRAIN_NS);
 	sd_event_source_set_time_relative(source, SWITCHES_DRAIN_NS / 1000);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -336,8 +356,28 @@ int engine_offcpu_open(struct engine *e, struct window **ret_window, char *why, 
 void engine_offcpu_close(struct engine *e, struct window *w)
 {
 	window_close(w);
-	if (e->offcpu && windows_count(e->offcpu->windows) == 0)
+	if (e->offcpu && windows_count(e->offcpu->windows) == 0 && e->offcpu->holders == 0)
 		engine_offcpu_free(e);
+}
+
+int engine_offcpu_hold(struct engine *e, char *why, size_t why_size)
+{
+	int r = e->offcpu ? 0 : begin(e, why, why_size);
+
+	if (r >= 0)
+		e->offcpu->holders++;
+	return r;
+}
+
+void engine_offcpu_release(struct engine *e)
+{
+	e->offcpu->holders--;
+	engine_offcpu_close(e, NULL);
+}
+
+void engine_offcpu_drain(struct engine *e)
+{
+	drain(e, UINT64_MAX);
 }
 
 int engine_offcpu_take(struct engine *e, struct window *w, struct window_span *ret_span)

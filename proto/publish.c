@@ -79,18 +79,31 @@ int publish_link(int dir_fd, int fd, const char *name)
 	return r;
 }
 
-/* The stamp's place in a name that ends "<stamp>.pb.gz", and its time. */
+/* Of the ends that a name may have behind its stamp, the one of @name; 0: none. */
+static size_t suffix_bytes(const char *name, size_t n)
+{
+	static const char *const suffixes[] = {".pb.gz", ".json.gz"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		size_t bytes = strlen(suffixes[i]);
+
+		if (n > bytes && strcmp(name + n - bytes, suffixes[i]) == 0)
+			return bytes;
+	}
+	return 0;
+}
+
+/* The stamp's place in a name that ends "<stamp>.pb.gz", or ".json.gz", and its time. */
 static int find_stamp(char *name, char **ret_stamp, int64_t *ret_unix_ns)
 {
 	static const char form[] = "ddddddddTdddddd.dddZ";
-	static const char suffix[] = ".pb.gz";
-	const size_t n_form = PUBLISH_STAMP_CHARS, n_suffix = sizeof(suffix) - 1;
-	size_t n = strlen(name);
+	const size_t n_form = PUBLISH_STAMP_CHARS;
+	size_t n = strlen(name), n_suffix = suffix_bytes(name, n);
 	unsigned year, month, day, hour, minute, second, ms;
 	struct tm tm;
 	char *stamp;
 
-	if (n < n_form + n_suffix || strcmp(name + n - n_suffix, suffix) != 0)
+	if (n_suffix == 0 || n < n_form + n_suffix)
 		return -EINVAL;
 	stamp = name + n - n_suffix - n_form;
 	for (size_t i = 0; i < n_form; i++) {

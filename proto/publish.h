@@ -17,7 +17,7 @@ int publish_open(int dir_fd, mode_t mode);
  * nothing was replaced. Returns 0 or -errno. */
 int publish_link(int dir_fd, int fd, const char *name);
 
-/* As publish_link(); if the name is taken, the stamp before its ".pb.gz" moves
+/* As publish_link(); if the name is taken, the stamp before its ".pb.gz" or ".json.gz" moves
  * on by a millisecond, up to PUBLISH_TRIES times, and @name says what it became.
  * -EEXIST: all were taken, or the name has no stamp; @name is as it was. */
 #define PUBLISH_TRIES 1000

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "profd/base.h"
+#include "proto/utf8.h"
 
 #define CHUNK_BYTES (64 * 1024)
 
@@ -16,33 +17,6 @@ struct string_chunk {
 	size_t used, room;
 	char bytes[];
 };
-
-/* Bytes of the well-formed UTF-8 character at @s (NUL-terminated), or 0. */
-static size_t char_bytes(const uint8_t *s)
-{
-	uint8_t low = 0x80, high = 0xbf; /* bounds of the second byte: no overlong forms, */
-	size_t n;			 /* no surrogates, nothing beyond U+10FFFF */
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
 
 /* Nearly all is ASCII: eight bytes at a time while there are as many. */
 static bool is_utf8(const char *string, size_t n_bytes)
@@ -61,7 +35,7 @@ static bool is_utf8(const char *string, size_t n_bytes)
 		}
 		if (s == end)
 			break;
-		n = char_bytes(s);
+		n = utf8_char_bytes(s);
 		if (!n)
 			return false;
 		s += n;
@@ -79,7 +53,7 @@ static char *repair(const char *string)
 	if (!copy)
 		return NULL;
 	while (*s) {
-		size_t n = char_bytes(s);
+		size_t n = utf8_char_bytes(s);
 
 		memcpy(at, n ? (const char *)s : replacement, n ? n : 3);
 		at += n ? n : 3;

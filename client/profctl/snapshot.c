@@ -21,7 +21,7 @@ static const char help[] =
 	"  --pid N, --comm NAME, --unit UNIT, --all\n"
 	"                  whose profiles; all that you may see by default\n"
 	"  --url URL       from that address instead: any pprof endpoint, Go's own included\n"
-	"  --type TYPES    heap, cpu, offcpu, block, mutex, threadcreate, threads, or several\n"
+	"  --type TYPES    heap, cpu, offcpu, block, mutex, threadcreate, threads, trace, or several\n"
 	"                  with commas; heap by default\n"
 	"  --every D       go on, one snapshot every D (500ms 30s 5m 2h)\n"
 	"  --count N       so many snapshots; without it, until interrupted\n"
@@ -69,8 +69,8 @@ static const struct option options[] = {
 	ARGS_COMMON,
 };
 
-static const char *const known_types[] = {"heap",  "cpu",	   "offcpu", "block",
-					  "mutex", "threadcreate", "threads"};
+static const char *const known_types[] = {"heap",  "cpu",	   "offcpu",  "block",
+					  "mutex", "threadcreate", "threads", "trace"};
 
 #define OFFCPU_DEFAULT_NS (10 * NSEC_PER_SEC)
 
@@ -98,7 +98,7 @@ static int add_type(struct snapshot *s, const char *name, size_t n)
 		return 0;
 	}
 	output_error("--type: \"%.*s\" is no type of profile: write heap, cpu, offcpu, block, "
-		     "mutex, threadcreate or threads, or several with commas",
+		     "mutex, threadcreate, threads or trace, or several with commas",
 		     (int)n, name);
 	return -EINVAL;
 }
@@ -189,11 +189,10 @@ static int complete(const struct profctl *ctl, struct snapshot *s)
 	else if (s->count > 1 && s->every_ns == 0)
 		what = "--count: needs --every D";
 	else if (s->seconds_ns > 0 && !has_type(s, "cpu") && !has_type(s, "offcpu") &&
-		 !has_type(s, "block") && !has_type(s, "mutex"))
-		what = "--seconds: measures CPU or off-CPU time, block or mutex, which --type "
-		       "leaves "
-		       "out";
-	if (s->seconds_ns == 0 && has_type(s, "offcpu"))
+		 !has_type(s, "block") && !has_type(s, "mutex") && !has_type(s, "trace"))
+		what = "--seconds: measures CPU or off-CPU time, block or mutex, or a trace, "
+		       "which --type leaves out";
+	if (s->seconds_ns == 0 && (has_type(s, "offcpu") || has_type(s, "trace")))
 		s->seconds_ns = OFFCPU_DEFAULT_NS;
 	if (!what)
 		return 0;

@@ -297,6 +297,22 @@ void comments_of_threads(struct comments *c, const struct threads_counts *counts
 		    PROFD_MAX_THREADS_SEEN);
 }
 
+void comments_of_trace(struct comments *c, const struct control_context *ctx, const char *note)
+{
+	const struct sampler *s = ctx->sampler;
+	struct switches_stats switches;
+
+	if (note)
+		add(c, "%s", note);
+	if (s && sampler_frequency(s))
+		add(c, "samples by %s at %u Hz", sampler_event(s), sampler_frequency(s));
+	switches_stats(ctx->switches, &switches);
+	if (switches.period > 1)
+		add(c, "of %u waits one has its stack: there are many", switches.period);
+	if (*switches_note(ctx->switches))
+		add(c, "%s", switches_note(ctx->switches));
+}
+
 void comments_of_sight(struct comments *c, const struct sight *sight)
 {
 	add(c, "of one user's processes only%s",

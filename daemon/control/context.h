@@ -17,6 +17,8 @@
 #include "daemon/keeper/keeper.h"
 #include "daemon/proc/allocator.h"
 #include "daemon/proc/process.h"
+#include "daemon/profile/freeze.h"
+#include "daemon/profile/trace.h"
 #include "daemon/profile/window.h"
 #include "daemon/scribe/scribe.h"
 #include "daemon/stack/unwind.h"
@@ -35,6 +37,7 @@ struct control_counters {
 	uint64_t heaps_last;	    /* last heaps of processes that ended */
 	uint64_t reloads, reloads_failed;
 	uint64_t rate_changes; /* of the frequency of samples, by a reload */
+	uint64_t traces_refused, trace_events_refused;
 };
 
 /* CPU samples by the programs' own timers, under a private daemon that may not use
@@ -87,6 +90,7 @@ typedef void (*threads_done_t)(struct aggregate *samples, const struct threads_c
 
 struct engine;
 struct series;
+struct tracing;
 
 struct control_context {
 	sd_event *loop;
@@ -139,5 +143,14 @@ struct control_context {
 	/* Every thread's stack: @done is called once, from the loop, unless this fails. */
 	int (*threads)(struct engine *e, const struct threads_ask *ask, threads_done_t done,
 		       void *userdata);
+	/* A trace of whoever @ask says, from now on. -errno: one line in @why. What is taken
+	 * stays the engine's, and ends at *ret_end_ns; nothing more is added to it once it
+	 * was taken and before the return to the event loop. */
+	int (*trace_open)(struct engine *e, const struct threads_ask *ask, struct tracing **ret_t,
+			  char *why, size_t why_size);
+	const struct trace *(*trace_take)(struct engine *e, struct tracing *t,
+					  uint64_t *ret_end_ns);
+	void (*trace_close)(struct engine *e, struct tracing *t); /* NULL is fine */
+	void (*trace_mark)(struct engine *e, enum profile_type type, pid_t pid); /* a snapshot */
 	void (*quit)(struct engine *e);
 };

@@ -1,5 +1,5 @@
 /*
- * What a dump is, between dump.c and dump_waits.c.
+ * What a dump is, between dump.c and dump_waits.c, dump_trace.c.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct dump {
 
 	enum profile_type type;
 	struct heap_client *client; /* a reference; NULL: not of a heap */
-	pid_t pid;		    /* whose threads; 0: everybody's */
+	pid_t pid;		    /* whose threads, or samples; 0: everybody's */
 	struct trim trim;
 	bool trimmed; /* trim holds an answer, or why there is none */
 	sd_event_source *timer;
@@ -31,6 +31,8 @@ struct dump {
 struct dump *dump_new(struct control_context *ctx, enum profile_type type,
 		      const struct dump_options *options, dump_done_t done, void *userdata);
 void dump_free(struct dump *d);
+
+void dump_fail(struct dump *d, int error); /* before it was submitted; frees it */
 
 /* Takes @frozen over. Returns 0 or -errno; then the dump is still the caller's. */
 int dump_submit(struct dump *d, struct frozen *frozen);

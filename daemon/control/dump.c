@@ -68,6 +68,12 @@ static void dump_end(struct dump *d, int error, const char *why, const char *nam
 	dump_free(d);
 }
 
+void dump_fail(struct dump *d, int error)
+{
+	count_failed(d, strerror(-error));
+	dump_free(d);
+}
+
 static void on_scribe_done(const struct scribe_result *result, void *userdata)
 {
 	struct dump *d = userdata;
@@ -83,6 +89,7 @@ int dump_submit(struct dump *d, struct frozen *frozen)
 {
 	int r;
 
+	d->ctx->trace_mark(d->ctx->engine, d->type, d->client ? d->client->pid : d->pid);
 	store_name(profile_type_name(d->type), d->client ? d->client->comm : "",
 		   d->client ? d->client->pid : 0, d->time_unix_ns, d->name, sizeof(d->name));
 	if (d->options.send) {
@@ -262,10 +269,8 @@ int dump_heap(struct control_context *ctx, struct heap_client *client,
 	if (options->trim && !client->dead && begin_trim(d) >= 0)
 		return 0;
 	r = write_heap(d);
-	if (r < 0) {
-		count_failed(d, strerror(-r));
-		dump_free(d);
-	}
+	if (r < 0)
+		dump_fail(d, r);
 	return r;
 }
 
@@ -345,13 +350,12 @@ int dump_cpu(struct control_context *ctx, const struct window_span *span,
 	if (!d)
 		return -ENOMEM;
 	d->time_unix_ns = clock_unix_ns();
+	d->pid = filter->pid;
 	r = freeze_cpu(d, span, filter, &frozen);
 	if (r >= 0)
 		r = dump_submit(d, &frozen);
-	if (r < 0) {
-		count_failed(d, strerror(-r));
-		dump_free(d);
-	}
+	if (r < 0)
+		dump_fail(d, r);
 	return r;
 }
 

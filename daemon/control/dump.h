@@ -51,6 +51,10 @@ int dump_cpu(struct control_context *ctx, const struct window_span *span,
 	     const struct dump_filter *filter, enum profile_type type,
 	     const struct dump_options *options, dump_done_t done, void *userdata);
 
+/* What @trace has up to now: of what @filter says, and what its user may see. */
+int dump_trace(struct control_context *ctx, struct tracing *trace, const struct dump_filter *filter,
+	       const struct dump_options *options, dump_done_t done, void *userdata);
+
 /* Every thread's stack now, of the processes that @ask says. */
 int dump_threads(struct control_context *ctx, const struct threads_ask *ask,
 		 const struct dump_options *options, dump_done_t done, void *userdata);

@@ -31,9 +31,11 @@ struct series {
 	uint64_t due_mono_ns;
 	struct window *window; /* cpu: its own, from the first step on */
 	struct window *offcpu; /* with seconds_ns: as long as it measures */
+	struct tracing *trace; /* likewise */
 	struct measure *waits; /* likewise: those who are asked to measure theirs */
 	bool measuring, stopped;
 	char why[256];	  /* no offcpu */
+	char no_trace[256]; /* why not */
 	const char *note; /* of the CPU profile that is written now; NULL: none */
 	char stop_note[256]; /* of who stopped it */
 	struct target *targets;

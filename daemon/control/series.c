@@ -30,6 +30,7 @@ static void series_free(struct series *s)
 		t->series = NULL;
 	window_close(s->window);
 	s->ctx->offcpu_close(s->ctx->engine, s->offcpu);
+	s->ctx->trace_close(s->ctx->engine, s->trace);
 	measure_end(&s->waits);
 	sd_event_source_disable_unref(s->timer);
 	DL_DELETE(s->ctx->series, s);
@@ -175,18 +176,24 @@ static int step_span(struct series *s, struct window_span *ret_span, bool *ret_o
 	return s->spec.count == 1 ? 0 : window_open(s->ctx->windows, &now, &s->window);
 }
 
+static struct dump_filter filter_of(const struct series *s)
+{
+	return (struct dump_filter){
+		.pid = s->spec.pid,
+		.comm = *s->spec.comm ? s->spec.comm : NULL,
+		.unit = *s->spec.unit ? s->spec.unit : NULL,
+		.one_user = !s->spec.any_uid,
+		.uid = s->spec.uid,
+	};
+}
+
 static void dump_span(struct series *s, const struct window_span *span, enum profile_type type)
 {
-	struct dump_filter filter = {
-		.pid = s->spec.pid, .one_user = !s->spec.any_uid, .uid = s->spec.uid};
+	struct dump_filter filter = filter_of(s);
 	struct dump_options options = s->spec.options;
 	struct ticket *ticket = ticket_new(s, NULL);
 	int r = -ENOMEM;
 
-	if (*s->spec.comm)
-		filter.comm = s->spec.comm;
-	if (*s->spec.unit)
-		filter.unit = s->spec.unit;
 	if (type == PROFILE_CPU)
 		options.note = s->note;
 	if (ticket)
@@ -230,15 +237,37 @@ static void step_offcpu(struct series *s)
 	aggregate_free(span.samples);
 }
 
-static void step_threads(struct series *s)
+static struct threads_ask ask_of(const struct series *s)
 {
-	struct threads_ask ask = {
+	return (struct threads_ask){
 		.pid = s->spec.pid,
 		.comm = *s->spec.comm ? s->spec.comm : NULL,
 		.unit = *s->spec.unit ? s->spec.unit : NULL,
 		.any_uid = s->spec.any_uid,
 		.uid = s->spec.uid,
 	};
+}
+
+static void step_trace(struct series *s)
+{
+	struct dump_filter filter = filter_of(s);
+	struct ticket *ticket;
+	int r = -ENOMEM;
+
+	if (!s->trace) {
+		series_tell_missing(s, "trace", NULL, s->no_trace);
+		return;
+	}
+	ticket = ticket_new(s, NULL);
+	if (ticket)
+		r = dump_trace(s->ctx, s->trace, &filter, &s->spec.options, on_dump_done, ticket);
+	if (r < 0)
+		ticket_fail(s, ticket, "trace", r);
+}
+
+static void step_threads(struct series *s)
+{
+	struct threads_ask ask = ask_of(s);
 	struct ticket *ticket = ticket_new(s, NULL);
 	int r = ticket ? dump_threads(s->ctx, &ask, &s->spec.options, on_dump_done, ticket)
 		       : -ENOMEM;
@@ -258,7 +287,7 @@ static void step_end(struct series *s)
 {
 	bool over = !s->spec.rotation && s->index >= s->spec.count;
 	bool nobody = !s->spec.rotation && !s->spec.cpu && !s->spec.offcpu && !s->spec.threads &&
-		      !s->targets;
+		      !s->spec.trace && !s->targets;
 
 	if (s->pending || s->stepping)
 		return;
@@ -288,6 +317,12 @@ static void measure(struct series *s)
 	}
 	if (s->spec.offcpu)
 		(void)s->ctx->offcpu_open(s->ctx->engine, &s->offcpu, s->why, sizeof(s->why));
+	if (s->spec.trace) {
+		struct threads_ask ask = ask_of(s);
+
+		(void)s->ctx->trace_open(s->ctx->engine, &ask, &s->trace, s->no_trace,
+					 sizeof(s->no_trace));
+	}
 	if (s->spec.waits) {
 		series_drop_ended(s);
 		series_add_targets(s);
@@ -303,6 +338,8 @@ static void end_measure(struct series *s)
 	s->window = window_close(s->window);
 	s->ctx->offcpu_close(s->ctx->engine, s->offcpu);
 	s->offcpu = NULL;
+	s->ctx->trace_close(s->ctx->engine, s->trace);
+	s->trace = NULL;
 	measure_end(&s->waits);
 	s->measuring = false;
 }
@@ -323,6 +360,8 @@ static void step(struct series *s)
 		step_cpu(s);
 	if (s->spec.offcpu)
 		step_offcpu(s);
+	if (s->spec.trace)
+		step_trace(s);
 	if (s->spec.threads)
 		step_threads(s);
 	if (s->measuring)
@@ -337,7 +376,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	if (s->spec.seconds_ns && !s->measuring) {
 		measure(s);
-		if ((s->window || s->offcpu || s->waits) && !s->stopped)
+		if ((s->window || s->offcpu || s->trace || s->waits) && !s->stopped)
 			return wait_until(s, clock_mono_ns() + s->spec.seconds_ns);
 	}
 	step(s);
@@ -388,7 +427,7 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
 		return -ENOMEM;
 	s->ctx = ctx;
 	s->spec = *spec;
-	if (!s->spec.cpu && !s->spec.offcpu && !s->spec.waits)
+	if (!s->spec.cpu && !s->spec.offcpu && !s->spec.trace && !s->spec.waits)
 		s->spec.seconds_ns = 0;
 	s->handlers = *handlers;
 	s->userdata = userdata;

@@ -14,7 +14,7 @@
 #define SERIES_NAME_BYTES 256
 
 struct series_spec {
-	bool heap, cpu, offcpu, threads;
+	bool heap, cpu, offcpu, threads, trace;
 	unsigned waits;		       /* HEAP_WAITS_BIT of block, mutex, threadcreate */
 	pid_t pid;		       /* 0: any */
 	char comm[PROCESS_COMM_BYTES]; /* "": any */
@@ -24,7 +24,7 @@ struct series_spec {
 	uint64_t every_ns;
 	uint32_t count; /* at least 1 */
 	bool rotation;	/* without end; takes the current window; begins after every_ns */
-	/* cpu, offcpu, block, mutex: measure for so long from each step; 0: what there
+	/* cpu, offcpu, trace, block, mutex: measure for so long from each step; 0: what there
 	 * is. The last two of a client that does not always measure: only so. */
 	uint64_t seconds_ns;
 	struct dump_options options;

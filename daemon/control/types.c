@@ -20,19 +20,22 @@ bool types_parse(struct peer *p, const Profd__Snapshot *q, struct series_spec *s
 			spec->offcpu = true;
 		} else if (strcmp(q->types[i], "threads") == 0) {
 			spec->threads = true;
+		} else if (strcmp(q->types[i], "trace") == 0) {
+			spec->trace = true;
 		} else if (heap_waits_parse(q->types[i], &kind)) {
 			spec->waits |= HEAP_WAITS_BIT(kind);
 		} else {
 			peer_error(p, EINVAL,
 				   "%.64s: unknown profile type: there are heap, cpu, offcpu, "
-				   "block, mutex, threadcreate and threads",
+				   "block, mutex, threadcreate, threads and trace",
 				   q->types[i]);
 			return false;
 		}
 	}
-	if (!spec->heap && !spec->cpu && !spec->offcpu && !spec->threads && !spec->waits)
+	if (!spec->heap && !spec->cpu && !spec->offcpu && !spec->threads && !spec->trace &&
+	    !spec->waits)
 		spec->heap = true;
-	if (spec->offcpu && spec->seconds_ns == 0) /* nothing is measured before it is asked for */
+	if ((spec->offcpu || spec->trace) && spec->seconds_ns == 0) /* nothing is measured before it is asked for */
 		spec->seconds_ns = MEASURE_DEFAULT_NS;
 	return true;
 }

@@ -150,10 +150,11 @@ static bool check_cpu(struct peer *p, const struct series_spec *spec)
 		return false;
 	}
 	/* the scheduler of all is not slowed down for one */
-	if (spec->offcpu && !p->access.all && !spec->pid) {
+	if ((spec->offcpu || spec->trace) && !p->access.all && !spec->pid) {
 		peer_error(p, EACCES,
-			   "offcpu: the whole machine is for root and group profd: name a process "
-			   "of yours with --pid");
+			   "%s: the whole machine is for root and group profd: name a process "
+			   "of yours with --pid",
+			   spec->offcpu ? "offcpu" : "trace");
 		return false;
 	}
 	return true;
@@ -178,10 +179,10 @@ static bool check_targets(struct peer *p, struct series_spec *spec)
 		heap_clients_learn(p->ctx->clients);
 	if (spec->pid && !check_pid(p, spec))
 		return false;
-	if ((spec->cpu || spec->offcpu) && !check_cpu(p, spec))
+	if ((spec->cpu || spec->offcpu || spec->trace) && !check_cpu(p, spec))
 		return false;
 	types_choose_seconds(p, spec);
-	if (wants_client(spec) && !spec->cpu && !spec->offcpu && !spec->threads &&
+	if (wants_client(spec) && !spec->cpu && !spec->offcpu && !spec->threads && !spec->trace &&
 	    !any_target(p, spec)) {
 		peer_error(p, ENOENT,
 			   "no attached process %s: start it with LD_PRELOAD=libprofd.so "

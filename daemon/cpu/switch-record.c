@@ -40,6 +40,7 @@ static int parse_switch(const uint8_t *body, size_t n, uint16_t misc, struct swi
 	if (n != sizeof(other))
 		return -EBADMSG;
 	memcpy(&other, body, sizeof(other));
+	r->other_pid = (pid_t)other.pid;
 	r->other_tid = (pid_t)other.tid;
 	r->in = !(misc & PERF_RECORD_MISC_SWITCH_OUT);
 	r->preempted = misc & PERF_RECORD_MISC_SWITCH_OUT_PREEMPT;

@@ -19,7 +19,7 @@ struct switch_record {
 	uint32_t type;	    /* SWITCH_CPU_WIDE, FORK, EXIT, LOST or LOST_SAMPLES */
 	bool in, preempted; /* of a switch; in: told once more, from the other side */
 	pid_t pid, tid;	    /* that is switched, or begins, or ends */
-	pid_t other_tid;    /* that takes its place */
+	pid_t other_pid, other_tid; /* that takes its place */
 	uint64_t time_ns;
 	uint64_t lost;
 };

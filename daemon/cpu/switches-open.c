@@ -113,6 +113,7 @@ static int open_lane(struct keeper *keeper, const struct perf_event_attr *attr, 
 		return fd;
 	*lane = (struct switches_lane){
 		.fd = fd,
+		.cpu = cpu,
 		.stacks = attr->sample_type == STACK_SAMPLE_TYPE,
 	};
 	s->n_lanes++;

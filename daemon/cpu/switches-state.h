@@ -7,7 +7,7 @@
 #include "daemon/cpu/switches.h"
 
 struct switches_lane { /* an event and its ring */
-	int fd;
+	int fd, cpu;
 	bool stacks; /* of samples; else of short records */
 	struct perf_ring ring;
 	size_t next_bytes; /* the record at the tail; 0: none */

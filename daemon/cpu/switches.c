@@ -123,16 +123,18 @@ static void handle_switch(struct switches *s, struct switches_lane *lane,
 			  const struct switch_record *r, const struct switches_handlers *handlers,
 			  void *userdata)
 {
-	struct switches_switch one = {.time_ns = lane->next_ns};
+	struct switches_switch one = {.cpu = lane->cpu, .time_ns = lane->next_ns};
 
 	if (r->in) {
 		if (r->tid == lane->in_tid) /* as was said */
 			return;
+		one.in_pid = r->pid;
 		one.in_tid = r->tid;
 	} else {
 		one.out_pid = r->pid;
 		one.out_tid = r->tid;
 		one.preempted = r->preempted;
+		one.in_pid = r->other_pid;
 		one.in_tid = r->other_tid;
 		s->stats.switches += r->tid > 0 && !r->preempted;
 	}

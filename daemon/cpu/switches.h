@@ -28,8 +28,9 @@ struct switches_config {
 
 struct switches_switch {
 	pid_t out_pid, out_tid; /* <= 0: idle, or a thread that has ended */
-	pid_t in_tid;
+	pid_t in_pid, in_tid;
 	bool preempted; /* it could have gone on */
+	int cpu;
 	uint64_t time_ns;
 };
 

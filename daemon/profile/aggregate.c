@@ -219,7 +219,7 @@ static int64_t sum(int64_t a, int64_t b)
 	return s;
 }
 
-static int add_sample(struct aggregate *a, const struct sample *s)
+static int add_sample(struct aggregate *a, const struct sample *s, uint32_t *ret_entry)
 {
 	struct key k;
 	uint64_t hash;
@@ -241,12 +241,20 @@ static int add_sample(struct aggregate *a, const struct sample *s)
 
 		*value = sum(*value, s->values[i]);
 	}
+	*ret_entry = found;
 	return 0;
 }
 
 int aggregate_add(struct aggregate *a, const struct sample *s)
 {
-	int r = add_sample(a, s);
+	uint32_t entry;
+
+	return aggregate_intern(a, s, &entry);
+}
+
+int aggregate_intern(struct aggregate *a, const struct sample *s, uint32_t *ret_entry)
+{
+	int r = add_sample(a, s, ret_entry);
 
 	if (r < 0)
 		a->refused++;

@@ -19,6 +19,8 @@ void aggregate_free(struct aggregate *a);
 
 /* Adds. Returns 0, -ENOMEM, or -ENOSPC when full. */
 int aggregate_add(struct aggregate *a, const struct sample *s);
+/* The same, and which entry it went to: a number that holds as long as the aggregate. */
+int aggregate_intern(struct aggregate *a, const struct sample *s, uint32_t *ret_entry);
 
 void aggregate_limit_bytes(struct aggregate *a, size_t max_bytes); /* at first: none */
 size_t aggregate_bytes(const struct aggregate *a);		   /* in use */

@@ -98,6 +98,11 @@ static const struct type_info infos[] = {
 				  .types = {{"threadcreate", "count"}},
 				  .n_types = 1,
 				  .period = {"threadcreate", "count"}},
+	[PROFILE_TRACE] = {.name = "trace",
+			   .types = {{"events", "count"}},
+			   .n_types = 1,
+			   .period = {"events", "count"},
+			   .process_labels = true},
 	[PROFILE_HEAP] = {.name = "heap", HEAP_TYPES, .default_type = "inuse_space"},
 	[PROFILE_ALLOCS] = {.name = "allocs", HEAP_TYPES, .default_type = "alloc_space"},
 };
@@ -243,19 +248,24 @@ static int add_sample(struct pprof *p, const struct aggregate_entry *e,
 	return pprof_add_sample(p, &sample);
 }
 
-static int add_samples(struct pprof *p, const struct aggregate *a, const struct freeze *how,
+static int add_samples(struct frozen *frozen, const struct aggregate *a, const struct freeze *how,
 		       const bool *used, const uint64_t *frame_locations, size_t deepest)
 {
 	_cleanup_free_ uint64_t *scratch = calloc(deepest + 1, sizeof(*scratch));
+	struct pprof *p = frozen->profile;
 	int r = 0;
 
 	if (!scratch)
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < aggregate_count(a); i++) {
 		struct aggregate_entry e;
+		bool wanted;
 
 		aggregate_entry(a, i, &e);
-		if (is_wanted(&e, aggregate_n_values(a), how))
+		wanted = is_wanted(&e, aggregate_n_values(a), how);
+		if (frozen->samples)
+			frozen->samples[i] = wanted ? (uint32_t)pprof_n_samples(p) : FROZEN_NONE;
+		if (wanted)
 			r = add_sample(p, &e, &infos[how->type], used, frame_locations, scratch);
 	}
 	return r;
@@ -320,7 +330,7 @@ static int fill(struct module_table *modules, const struct aggregate *a, const s
 			  &frozen->n_modules);
 	if (r < 0)
 		return r;
-	r = add_samples(frozen->profile, a, how, used, frame_locations, deepest);
+	r = add_samples(frozen, a, how, used, frame_locations, deepest);
 	return r < 0 ? r : set_period(frozen->profile, &infos[how->type], how);
 }
 
@@ -334,9 +344,11 @@ int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 	    (how->type == PROFILE_EVENT && !how->event))
 		return -EINVAL;
 	frozen.profile = pprof_new();
-	if (!frozen.profile)
-		return -ENOMEM;
-	r = fill(modules, a, how, &frozen);
+	if (how->type == PROFILE_TRACE)
+		frozen.samples = calloc(aggregate_count(a) + 1, sizeof(*frozen.samples));
+	r = frozen.profile && (frozen.samples || how->type != PROFILE_TRACE)
+		    ? fill(modules, a, how, &frozen)
+		    : -ENOMEM;
 	if (r < 0) {
 		frozen_done(&frozen);
 		return r;
@@ -351,5 +363,7 @@ void frozen_done(struct frozen *frozen)
 		return;
 	pprof_free(frozen->profile);
 	free(frozen->modules);
+	free(frozen->samples);
+	free(frozen->events);
 	*frozen = (struct frozen){0};
 }

@@ -38,6 +38,9 @@
  * PROFILE_OFFCPU depends on none: waits/count, offcpu/nanoseconds. Nor do
  * PROFILE_THREADS: threads/count; PROFILE_BLOCK and PROFILE_MUTEX:
  * contentions/count, delay/nanoseconds; PROFILE_THREADCREATE: threadcreate/count.
+ *
+ * PROFILE_TRACE is what a trace's events refer to (trace.h), events/count: it travels to
+ * the scribe beside these, and is never a file of its own.
  */
 enum profile_type {
 	PROFILE_CPU,
@@ -50,6 +53,7 @@ enum profile_type {
 	PROFILE_BLOCK,
 	PROFILE_MUTEX,
 	PROFILE_THREADCREATE,
+	PROFILE_TRACE,
 };
 
 /* Where a module lay in the one process that the profile is of. */
@@ -79,7 +83,14 @@ struct frozen {
 	struct pprof *profile;
 	uint32_t *modules; /* of mapping i+1 */
 	size_t n_modules;
+	/* PROFILE_TRACE: the sample that entry i of the aggregate has become; FROZEN_NONE:
+	 * it was left out. NULL for the others. */
+	uint32_t *samples;
+	/* What goes to the scribe beside the profile, put here by the caller; NULL: nothing. */
+	void *events;
+	size_t n_event_bytes;
 };
+#define FROZEN_NONE UINT32_MAX
 
 /* Returns 0; -EINVAL: the aggregate's number of values is not that of the type
  * (those listed above; heap and allocs: allocated objects and bytes, those

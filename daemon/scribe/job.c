@@ -32,21 +32,22 @@ static int write_all(int fd, const uint8_t *bytes, size_t n)
 	return 0;
 }
 
+static int put_away(const char *name, const uint8_t *bytes, size_t n)
+{
+	_cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : write_all(fd, bytes, n);
+
+	return r < 0 ? r : take_fd(&fd);
+}
+
 static int encode_raw(const struct pprof *profile)
 {
 	_cleanup_free_ uint8_t *bytes = NULL;
-	_cleanup_close_ int fd = -1;
 	size_t n;
 	int r;
 
 	r = pprof_encode(profile, &bytes, &n);
-	if (r < 0)
-		return r;
-	fd = memfd_create("profd-raw", MFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = write_all(fd, bytes, n);
-	return r < 0 ? r : take_fd(&fd);
+	return r < 0 ? r : put_away("profd-raw", bytes, n);
 }
 
 static int job_init(struct job *job, struct frozen *frozen, int out_fd, const char *name)
@@ -54,6 +55,10 @@ static int job_init(struct job *job, struct frozen *frozen, int out_fd, const ch
 	job->raw_fd = encode_raw(frozen->profile);
 	if (job->raw_fd < 0)
 		return job->raw_fd;
+	if (frozen->events)
+		job->events_fd = put_away("profd-events", frozen->events, frozen->n_event_bytes);
+	if (frozen->events && job->events_fd < 0)
+		return job->events_fd;
 	job->out_fd = fcntl(out_fd, F_DUPFD_CLOEXEC, 3);
 	if (job->out_fd < 0)
 		return -errno;
@@ -73,7 +78,7 @@ int job_new(struct frozen *frozen, int out_fd, const char *name, struct job **re
 	int r = -ENOMEM;
 
 	if (job) {
-		job->raw_fd = job->out_fd = job->unnamed_fd = -1;
+		job->raw_fd = job->events_fd = job->out_fd = job->unnamed_fd = -1;
 		r = job_init(job, frozen, out_fd, name);
 	}
 	frozen_done(frozen);
@@ -89,6 +94,7 @@ void job_free(struct job *job)
 	if (!job)
 		return;
 	profd_closep(&job->raw_fd);
+	profd_closep(&job->events_fd);
 	profd_closep(&job->out_fd);
 	profd_closep(&job->unnamed_fd);
 	free(job->name);

@@ -407,7 +407,8 @@ static int send_job(struct outbox *outbox, int socket, const struct job *job)
 	Profd__Scribe__ToScribe message = PROFD__SCRIBE__TO_SCRIBE__INIT;
 	_cleanup_(comments_done) struct comments comments = {};
 	_cleanup_free_ uint32_t *ids = NULL;
-	int fds[2] = {job->raw_fd, job->unnamed_fd >= 0 ? job->unnamed_fd : job->out_fd};
+	int fds[] = {job->raw_fd, job->unnamed_fd >= 0 ? job->unnamed_fd : job->out_fd,
+		     job->events_fd};
 	size_t n = min(job->n_modules, (size_t)OUTBOX_MAX_MAPPINGS);
 
 	ids = calloc(n + 1, sizeof(*ids));
@@ -425,13 +426,14 @@ static int send_job(struct outbox *outbox, int socket, const struct job *job)
 	said.n_modules = n;
 	said.modules = ids;
 	said.mode = SCRIBE_FILE_MODE;
+	said.trace = job->events_fd >= 0;
 	said.cpu_seconds = outbox->cpu_seconds;
 	make_comments(outbox, job, &comments);
 	said.n_comments = comments.n;
 	said.comments = comments.lines;
 	message.kind_case = PROFD__SCRIBE__TO_SCRIBE__KIND_JOB;
 	message.job = &said;
-	return control_send(socket, &message.base, fds, ARRAY_SIZE(fds));
+	return control_send(socket, &message.base, fds, said.trace ? 3 : 2);
 }
 
 int outbox_send(struct outbox *outbox, int socket, const struct job *job)

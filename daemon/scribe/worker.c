@@ -28,6 +28,7 @@
 #include "daemon/scribe/file_key.h"
 #include "daemon/scribe/sandbox.h"
 #include "daemon/scribe/symbolize.h"
+#include "daemon/scribe/trace.h"
 #include "proto/control.h"
 #include "proto/publish.h"
 #include "proto/scribe.pb-c.h"
@@ -133,12 +134,18 @@ static void free_profile(struct pprof **p)
 	pprof_free(*p);
 }
 
-static int write_file(const struct pprof *p, int fd, uint64_t *ret_bytes)
+struct result {
+	const struct pprof *profile;
+	int events_fd; /* of a trace; -1: it is the profile */
+};
+
+static int write_file(const struct result *result, int fd, uint64_t *ret_bytes)
 {
 	struct stat st;
 	int r;
 
-	r = pprof_write_gzip(p, fd);
+	r = result->events_fd < 0 ? pprof_write_gzip(result->profile, fd)
+				  : trace_write(result->profile, result->events_fd, fd);
 	if (r < 0)
 		return r;
 	if (fstat(fd, &st) < 0)
@@ -147,7 +154,7 @@ static int write_file(const struct pprof *p, int fd, uint64_t *ret_bytes)
 	return 0;
 }
 
-static int publish_named(const struct pprof *p, int dir_fd, mode_t mode, char *name,
+static int publish_named(const struct result *result, int dir_fd, mode_t mode, char *name,
 			 uint64_t *ret_bytes)
 {
 	_cleanup_close_ int fd = -1;
@@ -156,19 +163,19 @@ static int publish_named(const struct pprof *p, int dir_fd, mode_t mode, char *n
 	fd = publish_open(dir_fd, mode);
 	if (fd < 0)
 		return fd;
-	r = write_file(p, fd, ret_bytes);
+	r = write_file(result, fd, ret_bytes);
 	if (r < 0)
 		return r;
 	return publish_link_next(dir_fd, fd, name);
 }
 
 /* An earlier scribe may have begun to write here. */
-static int write_given(const struct pprof *p, int fd, uint64_t *ret_bytes)
+static int write_given(const struct result *result, int fd, uint64_t *ret_bytes)
 {
 	bool regular = ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0;
 	int r;
 
-	r = write_file(p, fd, ret_bytes);
+	r = write_file(result, fd, ret_bytes);
 	if (r < 0 && regular && ftruncate(fd, 0) < 0)
 		return r; /* nothing more can be done about what is there */
 	return r;
@@ -199,27 +206,30 @@ static int name_profile(struct worker *w, struct pprof *p, const Profd__Scribe__
 	return r < 0 ? r : ages_name(p, w->heap_filter);
 }
 
-static int worker_run_job(struct worker *w, const Profd__Scribe__Job *job, int raw_fd, int out_fd,
+static int worker_run_job(struct worker *w, const Profd__Scribe__Job *job, const int *fds,
 			  Profd__Scribe__Finished *finished)
 {
+	struct result what = {.events_fd = job->trace ? fds[2] : -1};
+
 	_cleanup_(free_profile) struct pprof *p = NULL;
 	struct symbolize_result result;
 	uint64_t start_ns = clock_mono_ns();
 	int r;
 
 	/* The descriptor's position is shared with whoever read it before. */
-	if (lseek(raw_fd, 0, SEEK_SET) < 0)
+	if (lseek(fds[0], 0, SEEK_SET) < 0)
 		return -errno;
-	r = pprof_read(raw_fd, WORKER_MAX_PROFILE, &p);
+	r = pprof_read(fds[0], WORKER_MAX_PROFILE, &p);
 	if (r < 0)
 		return r;
 	r = name_profile(w, p, job, start_ns, &result);
 	if (r < 0)
 		return r;
+	what.profile = p;
 	if (finished->name[0] != '\0')
-		r = publish_named(p, out_fd, job->mode, finished->name, &finished->bytes);
+		r = publish_named(&what, fds[1], job->mode, finished->name, &finished->bytes);
 	else
-		r = write_given(p, out_fd, &finished->bytes);
+		r = write_given(&what, fds[1], &finished->bytes);
 	if (r < 0)
 		return r;
 	finished->locations = result.locations;
@@ -254,8 +264,8 @@ static int worker_job(struct worker *w, const Profd__Scribe__Job *job,
 	/* The engine ends a scribe that hangs. Should there be no engine any more,
 	 * this does. */
 	alarm(2 * PROFD_SCRIBE_JOB_SECONDS);
-	if (packet->n_fds == 2)
-		r = worker_run_job(w, job, packet->fds[0], packet->fds[1], &finished);
+	if (packet->n_fds == (job->trace ? 3 : 2))
+		r = worker_run_job(w, job, packet->fds, &finished);
 	alarm(0);
 	limit_cpu(0);
 	finished.error = -r;

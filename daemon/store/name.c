@@ -12,6 +12,8 @@
 #include "proto/publish.h"
 
 #define SUFFIX	   ".pb.gz"
+#define TRACE	   "trace" /* the one type that is no pprof file */
+#define TRACE_END  ".json.gz"
 #define STAMP_FORM "ddddddddTdddddd.dddZ" /* as publish_stamp() writes it; d: a digit */
 #define COMM_MAX   31			  /* what store_name() cuts at */
 #define PID_DIGITS 10
@@ -21,7 +23,7 @@ static const struct {
 	bool of_process; /* <comm>_<pid> follows */
 } types[] = {
 	{"heap", true},		{"block", true}, {"mutex", true},
-	{"threadcreate", true}, {"cpu", false},	 {"offcpu", false},
+	{"threadcreate", true}, {"cpu", false},	 {"offcpu", false}, {TRACE, false},
 };
 
 void store_name(const char *type, const char *comm, pid_t pid, int64_t unix_ns, char *ret,
@@ -31,7 +33,8 @@ void store_name(const char *type, const char *comm, pid_t pid, int64_t unix_ns, 
 
 	publish_stamp(unix_ns, stamp, sizeof(stamp));
 	if (!pid) {
-		snprintf(ret, size, "%s_%s" SUFFIX, type, stamp);
+		snprintf(ret, size, "%s_%s%s", type, stamp,
+			 strcmp(type, TRACE) == 0 ? TRACE_END : SUFFIX);
 		return;
 	}
 	publish_clean(comm, clean, sizeof(clean));
@@ -112,10 +115,12 @@ static bool parse_target(const char *name, size_t n, struct store_parts *ret)
 
 bool store_parse_name(const char *name, struct store_parts *ret_parts)
 {
-	const size_t suffix = strlen(SUFFIX), tail = strlen(STAMP_FORM) + suffix;
+	bool trace = strncmp(name, TRACE "_", strlen(TRACE "_")) == 0;
+	const char *end = trace ? TRACE_END : SUFFIX;
+	const size_t suffix = strlen(end), tail = strlen(STAMP_FORM) + suffix;
 	size_t n = strlen(name);
 
-	if (n <= tail + 1 || n >= STORE_NAME_BYTES || strcmp(name + n - suffix, SUFFIX) != 0)
+	if (n <= tail + 1 || n >= STORE_NAME_BYTES || strcmp(name + n - suffix, end) != 0)
 		return false;
 	if (name[n - tail - 1] != '_' || !is_stamp(name + n - tail))
 		return false;

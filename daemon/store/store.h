@@ -42,7 +42,8 @@ int store_dir_fd(const struct store *s);
 const char *store_dir(const struct store *s); /* absolute */
 void store_set_limits(struct store *s, const struct store_limits *limits);
 
-/* heap_<comm>_<pid>_<stamp>.pb.gz with a @pid, cpu_<stamp>.pb.gz with pid 0. */
+/* heap_<comm>_<pid>_<stamp>.pb.gz with a @pid, cpu_<stamp>.pb.gz with pid 0; a
+ * trace's ends in .json.gz. */
 #define STORE_NAME_BYTES 128
 void store_name(const char *type, const char *comm, pid_t pid, int64_t unix_ns, char *ret,
 		size_t size);

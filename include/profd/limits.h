@@ -56,6 +56,14 @@
 
 #define PROFD_MAX_THREADS_SEEN 16384 /* of one snapshot of threads */
 
+/* traces */
+#define PROFD_MAX_TRACES 4		       /* under way at once */
+#define PROFD_MAX_TRACE_EVENTS (1u << 19)      /* of one */
+#define PROFD_MAX_TRACE_STACKS 65536	       /* distinct stacks, and threads, of one */
+#define PROFD_MAX_TRACE_STACK_BYTES (4u << 20) /* that they take */
+#define PROFD_MAX_TRACE_SEEN 2048	       /* threads that are looked at when it begins */
+#define PROFD_MAX_TRACE_TEXT (32u << 20)       /* of stacks written out with events */
+
 /* store */
 #define PROFD_MAX_KEPT_TARGETS 4096 /* that have ended, and whose newest file always stays */
 
