@@ -294,6 +294,7 @@ int engine_trace_open(struct engine *e, const struct threads_ask *ask, struct tr
 	t->next = e->traces;
 	e->traces = t;
 	scan(e, t);
+	e->ctx.counters.traces++;
 	*ret_t = t;
 	return 0;
 }
@@ -317,6 +318,7 @@ void engine_trace_close(struct engine *e, struct tracing *t)
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
+	e->ctx.counters.traces--;
 	free_tracing(t);
 	engine_offcpu_release(e);
 }

@@ -15,7 +15,8 @@
 #include "profd/base.h"
 #include "profd/limits.h"
 
-#define CPU_DEFAULT_SECONDS 30
+#define CPU_DEFAULT_SECONDS   30
+#define TRACE_DEFAULT_SECONDS 1
 
 static void make_key(const struct endpoint *e, const struct scope *scope, char *ret)
 {
@@ -54,6 +55,37 @@ static bool is_too_long(int64_t seconds, struct reply *ret)
 	return true;
 }
 
+/* Who may not see the machine may have one process on it. */
+static void choose_process(const struct endpoint *e, struct scope *scope)
+{
+	if (scope->kind != SCOPE_MACHINE || !e->who.narrowed)
+		return;
+	scope->pid = targets_only(&e->who, scope, false);
+	scope->kind = scope->pid != 0 ? SCOPE_PID : SCOPE_MACHINE;
+}
+
+/* Go's: may be fractional; what is no number, or not above zero, means one second. */
+static void serve_trace(const struct endpoint *e, struct reply *ret)
+{
+	struct scope scope = e->path->scope;
+	double seconds = TRACE_DEFAULT_SECONDS;
+	char text[64] = "";
+	int fd;
+
+	if (query_get(e->path->query, "seconds", text, sizeof(text)))
+		seconds = query_fraction(text);
+	if (!(seconds > 0))
+		seconds = TRACE_DEFAULT_SECONDS;
+	if (is_too_long((int64_t)min(seconds, PROFD_HTTP_MAX_SECONDS + 1.0), ret))
+		return;
+	choose_process(e, &scope);
+	fd = profile_fetch_trace(&e->who, &scope,
+				 max((uint64_t)(seconds * (double)NSEC_PER_SEC), NSEC_PER_MSEC),
+				 ret);
+	if (fd >= 0)
+		reply_profile(ret, fd, "trace");
+}
+
 static void serve_cpu(const struct endpoint *e, struct reply *ret)
 {
 	struct scope scope = e->path->scope;
@@ -67,11 +99,7 @@ static void serve_cpu(const struct endpoint *e, struct reply *ret)
 		seconds = CPU_DEFAULT_SECONDS;
 	if (is_too_long(seconds, ret))
 		return;
-	/* Who may not see the machine may have one process on it. */
-	if (scope.kind == SCOPE_MACHINE && e->who.narrowed) {
-		scope.pid = targets_only(&e->who, &scope, false);
-		scope.kind = scope.pid != 0 ? SCOPE_PID : SCOPE_MACHINE;
-	}
+	choose_process(e, &scope);
 	fd = profile_fetch_cpu(&e->who, &scope, (uint64_t)seconds, ret);
 	if (fd >= 0)
 		reply_profile(ret, fd, "profile");
@@ -179,6 +207,8 @@ static void serve_profile(const struct endpoint *e, struct reply *ret)
 
 	if (strcmp(e->path->name, "profile") == 0)
 		serve_cpu(e, ret);
+	else if (strcmp(e->path->name, "trace") == 0)
+		serve_trace(e, ret);
 	else if (strcmp(e->path->name, "cmdline") == 0)
 		endpoint_cmdline(e, ret);
 	else if (strcmp(e->path->name, "symbol") == 0)

@@ -30,6 +30,10 @@ static const struct entry {
 	{"threadcreate", "Stacks that started threads", false},
 	{"threads", "The stacks of all threads now, with their names and what they wait for",
 	 false},
+	{"trace",
+	 "What ran and what waited, for Perfetto and Chrome; one second of it, or as long as the "
+	 "parameter seconds says",
+	 false},
 };
 
 static void put_scope(FILE *to, const struct scope *scope, void (*put)(FILE *, const char *))

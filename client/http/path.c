@@ -8,7 +8,9 @@
 #include "client/http/path.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "profd/base.h"
@@ -307,6 +309,18 @@ int query_number(const char *text, int64_t *ret)
 		value = negative ? INT64_MIN : INT64_MAX;
 	*ret = value;
 	return over ? -ERANGE : 0;
+}
+
+/* As strconv.ParseFloat takes decimal numbers: neither space nor hexadecimal. */
+double query_fraction(const char *text)
+{
+	char *end;
+	double value;
+
+	if (text[strspn(text, "+-.0123456789eE")] != '\0')
+		return 0;
+	value = strtod(text, &end);
+	return end == text || *end || value > DBL_MAX ? 0 : value;
 }
 
 int64_t query_number_of(const char *query, const char *key)

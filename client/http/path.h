@@ -61,6 +61,8 @@ bool query_has(const char *query, const char *key);
 /* As Go's strconv reads a decimal number. Returns 0; -EINVAL, and 0 in *ret; -ERANGE,
  * and the nearest number. */
 int query_number(const char *text, int64_t *ret);
+/* Likewise one that may be fractional; 0: it is none, or too large. */
+double query_fraction(const char *text);
 
 /* The value of @key as Go's Atoi gives it, errors ignored; 0 if there is none. */
 int64_t query_number_of(const char *query, const char *key);

@@ -260,44 +260,57 @@ int profile_fetch(const struct profile_want *want, struct reply *ret_error)
 	return sum(&a, ret_error);
 }
 
-/* ---- CPU time */
+/* ---- CPU time, and traces */
 
-static int refuse_cpu(const struct answer *a, struct reply *ret_error)
+static int refuse(const struct answer *a, const char *refused, struct reply *ret_error)
 {
 	bool unable = status_of(a->error) == 500 && a->error != EPIPE;
 
-	return profile_fail(a, unable ? "Could not enable CPU profiling: " : "", ret_error);
+	return profile_fail(a, unable ? refused : "", ret_error);
 }
 
-int profile_fetch_cpu(const struct ask *who, const struct scope *scope, uint64_t seconds,
-		      struct reply *ret_error)
+/* What is measured from now on, of @type. A refusal is told behind @refused. */
+static int measure(const struct ask *who, const struct scope *scope, const char *type,
+		   uint64_t length_ns, const char *refused, struct reply *ret_error)
 {
 	_cleanup_(answer_done) struct answer a = {};
 	_cleanup_close_ int process = profile_open_process(scope);
 	struct ask_how how = {
-		.timeout_ms = (int)(seconds * 1000) + PROFD_HTTP_PATIENCE_MS,
+		.timeout_ms = (int)(length_ns / NSEC_PER_MSEC) + PROFD_HTTP_PATIENCE_MS,
 		.ended_fd = process,
 		.stopped = "incomplete: the process ended during the measurement, which ended "
 			   "with it",
 	};
 	Profd__Snapshot verb = PROFD__SNAPSHOT__INIT;
 	Profd__Request request = PROFD__REQUEST__INIT;
-	char *type = (char *)"cpu";
 
 	if (scope->kind == SCOPE_PID && process < 0) {
 		reply_error(ret_error, 404, "process %" PRIu32 ": no such process", scope->pid);
 		return -ESRCH;
 	}
-	verb.types = &type;
+	verb.types = (char **)&type;
 	verb.n_types = 1;
 	verb.send_files = true;
-	verb.seconds_ns = seconds * NSEC_PER_SEC;
+	verb.seconds_ns = length_ns;
 	set_scope(&verb, scope);
 	request.verb_case = PROFD__REQUEST__VERB_SNAPSHOT;
 	request.snapshot = &verb;
 	ask(who, &request, &how, &a);
 	if (a.error != 0)
-		return refuse_cpu(&a, ret_error);
+		return refuse(&a, refused, ret_error);
 	return a.files.n == 0 ? out_of_order(ret_error, "profile", -ENODATA)
 			      : take_fd(&a.files.items[0].fd);
+}
+
+int profile_fetch_cpu(const struct ask *who, const struct scope *scope, uint64_t seconds,
+		      struct reply *ret_error)
+{
+	return measure(who, scope, "cpu", seconds * NSEC_PER_SEC,
+		       "Could not enable CPU profiling: ", ret_error);
+}
+
+int profile_fetch_trace(const struct ask *who, const struct scope *scope, uint64_t length_ns,
+			struct reply *ret_error)
+{
+	return measure(who, scope, "trace", length_ns, "Could not enable tracing: ", ret_error);
 }

@@ -40,6 +40,9 @@ int profile_fetch_delta(const struct profile_want *want, uint64_t seconds, struc
 /* CPU time of @seconds from now. */
 int profile_fetch_cpu(const struct ask *who, const struct scope *scope, uint64_t seconds,
 		      struct reply *ret_error);
+/* A trace of so long from now; it is no profile. */
+int profile_fetch_trace(const struct ask *who, const struct scope *scope, uint64_t length_ns,
+			struct reply *ret_error);
 
 /* @fd is read from its beginning, whatever its position. 0 or -errno. */
 int profile_read(int fd, struct pprof **ret_p);

@@ -33,7 +33,7 @@ _profctl_value()
 	snapshot:--pid) _profctl_words "$(_profctl_targets pid)" ;;
 	snapshot:--comm) _profctl_words "$(_profctl_targets comm)" ;;
 	snapshot:--unit) _profctl_words "$(_profctl_targets unit)" ;;
-	snapshot:--type) _profctl_words "heap cpu offcpu block mutex threadcreate threads heap,cpu block,mutex" ;;
+	snapshot:--type) _profctl_words "heap cpu offcpu block mutex threadcreate threads trace heap,cpu block,mutex" ;;
 	top:--type) _profctl_words "inuse_space inuse_objects alloc_space alloc_objects cpu samples offcpu delay contentions" ;;
 	run:--event | run:-e) _profctl_words "cycles cpu-clock page-faults context-switches timers" ;;
 	run:--every | snapshot:--every | snapshot:--seconds) _profctl_words "1s 10s 30s 1m 5m 1h" ;;

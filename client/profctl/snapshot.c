@@ -25,7 +25,7 @@ static const char help[] =
 	"                  with commas; heap by default\n"
 	"  --every D       go on, one snapshot every D (500ms 30s 5m 2h)\n"
 	"  --count N       so many snapshots; without it, until interrupted\n"
-	"  --seconds D     measure CPU and off-CPU time, block and mutex from now, for D; the\n"
+	"  --seconds D     measure CPU and off-CPU time, block, mutex, trace from now, for D; the\n"
 	"                  type is then cpu by default. All but CPU time are measured for 10s\n"
 	"                  by default: nothing is before it is asked for (block and mutex of\n"
 	"                  programs that have PROFD_BLOCK or PROFD_MUTEX set: since their start)\n"

@@ -37,6 +37,7 @@ struct control_counters {
 	uint64_t heaps_last;	    /* last heaps of processes that ended */
 	uint64_t reloads, reloads_failed;
 	uint64_t rate_changes; /* of the frequency of samples, by a reload */
+	uint64_t traces; /* under way */
 	uint64_t traces_refused, trace_events_refused;
 };
 

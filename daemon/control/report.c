@@ -167,6 +167,7 @@ static void count_offcpu(struct control_context *ctx, struct report_state *s)
 	count(s, "offcpu_records_malformed", o->malformed, "switches that did not parse");
 	count(s, "offcpu_ends_lost", o->ends_lost, "waits whose end is not known");
 	count(s, "offcpu_threads_refused", o->threads_refused, "waiting threads beyond the limit");
+	gauge(s, "traces", ctx->counters.traces, "traces under way");
 	count(s, "traces_refused", ctx->counters.traces_refused, "traces beyond those under way");
 	count(s, "trace_events_refused", ctx->counters.trace_events_refused,
 	      "events and stacks that traces had no room for");

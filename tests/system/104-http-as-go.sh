@@ -50,6 +50,7 @@ for path in /debug/pprof/heap /debug/pprof/allocs '/debug/pprof/heap?gc=1' '/deb
 	'/debug/pprof/heap?debug=x' '/debug/pprof/heap?seconds=1' '/debug/pprof/allocs?seconds=1' \
 	/debug/pprof/block /debug/pprof/mutex /debug/pprof/threadcreate /debug/pprof/goroutine '/debug/pprof/goroutine?debug=1' '/debug/pprof/block?debug=1' \
 	'/debug/pprof/profile?seconds=1' '/debug/pprof/profile?seconds=1&debug=1' /debug/pprof/cmdline \
+	'/debug/pprof/trace?seconds=0.2' '/debug/pprof/trace?seconds=-1' '/debug/pprof/trace?seconds=x&debug=1' \
 	/debug/pprof/ ; do
 	as_go headers "$path"
 done

@@ -158,6 +158,13 @@ static void test_numbers(void **state)
 {
 	int64_t n;
 
+	assert_true(query_fraction("0.25") == 0.25);
+	assert_true(query_fraction("1e-1") == 0.1);
+	assert_true(query_fraction("-2") == -2);
+	assert_true(query_fraction("") == 0 && query_fraction("x") == 0);
+	assert_true(query_fraction(" 2") == 0 && query_fraction("2s") == 0);
+	assert_true(query_fraction("1e999") == 0 && query_fraction("0x2") == 0);
+	assert_true(query_fraction("nan") == 0 && query_fraction("inf") == 0);
 	assert_int_equal(query_number("30", &n), 0);
 	assert_int_equal(n, 30);
 	assert_int_equal(query_number("-7", &n), 0);

@@ -93,6 +93,9 @@ static void test_names(void **state)
 	assert_int_equal(parts.pid, 0);
 	store_name("offcpu", "", 0, 1795230764123000000, name, sizeof(name));
 	assert_true(store_parse_name(name, &parts));
+	store_name("trace", "", 0, 1795230764123000000, name, sizeof(name));
+	assert_string_equal(name, "trace_20261121T031244.123Z.json.gz");
+	assert_true(store_parse_name(name, &parts));
 }
 
 static void test_names_of_any_comm_are_plain_files(void **state)
@@ -135,6 +138,8 @@ static void test_nothing_else_is_a_name_of_ours(void **state)
 		"..",
 		"heap",
 		"_20261121T031244.123Z.pb.gz",
+		"trace_20261121T031244.123Z.pb.gz",
+		"cpu_20261121T031244.123Z.json.gz",
 		"20261121T031244.123Z.pb.gz",
 		"heap_x_42_20261121T031244.123Z.pb.gz.tmp",
 		"heap_x_42_20261121T031244.123Z.pb",

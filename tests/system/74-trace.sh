@@ -1,0 +1,137 @@
+#!/bin/bash
+# Proves that a trace is true and whole: of a program whose threads measure themselves, each
+# thread's running slices are its CPU time and its waiting slices cover its sleeps; no slices
+# overlap and no time runs back; threads have their names, however odd, their ends are shown,
+# samples and waits have the functions that they are in, and a snapshot that is taken
+# meanwhile stands in it. Over HTTP the same; and an ordinary user sees their own processes
+# and nobody else's.
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../http-lib.sh"
+need_root
+start_profd
+grep -q '^cpu *off' <("$profctl" status) && skip "no CPU sampling here"
+trace() { python3 "$root/tests/trace.py" "$1" >"$2" || fail "$1: no valid trace"; }
+field() { awk -F'\t' -v tid="$2" -v n="$3" '$1 == "thread" && $3 == tid { print $n }' "$1"; }
+no_failure() { ! kill -0 "$1" 2>/dev/null; }
+
+# start_work [COMMAND...]: the fixture, that waits for its line; $work.
+start_work()
+{
+	rm -f "$T/go" "$T/said"
+	mkfifo "$T/go"
+	chmod 666 "$T/go"
+	"$@" "$fixtures/trace-work" <"$T/go" >"$T/said" &
+	work=$!
+	own_pids+=("$work")
+	exec 9>"$T/go"
+	wait_for 10 grep -q pipe_read "/proc/$work/wchan" || true
+}
+tracing() { [ "$(counter traces)" -gt 0 ]; }
+
+# check FILE: against what the fixture has said.
+check()
+{
+	trace "$1" "$T/told"
+	local n=0 tid cpu slept running waiting
+	while read -r tid cpu slept; do
+		running=$(field "$T/told" "$tid" 4) waiting=$(field "$T/told" "$tid" 5)
+		[ -n "$running" ] || { cat "$T/told"; fail "thread $tid is not there"; }
+		figure "$(field "$T/told" "$tid" 10): running $((running / 1000)) us of $((cpu / 1000)), waiting $((waiting / 1000)) us, $((slept / 1000)) in nanosleep"
+		is "abs($running - $cpu) <= 0.03 * $cpu + 500e3" || fail "thread $tid: running $running, CPU time $cpu"
+		# from timer to CPU the thread is not asleep, but it has not come back either
+		is "$waiting >= $slept * 0.9 - 1e6" || fail "thread $tid: waiting $waiting, slept $slept"
+		[ "$(field "$T/told" "$tid" 8)" = 1 ] || fail "thread $tid: its end is not shown"
+		n=$((n + 1))
+	done <"$T/said"
+	[ "$n" = 4 ] || fail "the fixture said: $(cat "$T/said")"
+	for name in burner sleeper trace-work '"\\\\\\n\\ufffd</x>'; do
+		cut -f10 "$T/told" | grep -qxF -- "$(printf %b "$name")" || { cat "$T/told"; fail "no thread $name"; }
+	done
+	awk -F'\t' '$1 == "in" && $2 == "burn_here" { n = $3 } END { exit !(n > 4) }' "$T/told" || { cat "$T/told"; fail "samples of burn_here"; }
+	grep -Eq '^waiting	.*nanosleep.*	[1-9]' "$T/told" || { cat "$T/told"; fail "no wait in nanosleep"; }
+	grep -q $'^lost\t0\t0$' "$T/told" || { cat "$T/told"; fail "lost events"; }
+	! awk -F'\t' -v pid="$work" '$1 == "thread" && $2 != pid' "$T/told" | grep . || fail "other processes"
+}
+
+echo "- of one process, through profctl"
+start_work
+"$profctl" snapshot --type trace --seconds 10s --pid "$work" --output "$T" >"$T/path" 9>&- &
+snapshot=$!
+own_pids+=("$snapshot")
+wait_for 10 tracing || fail "no trace is under way"
+echo >&9
+wait_for 20 grep -q "^$work " "$T/said" || fail "the fixture does not end"
+"$profctl" snapshot --type threads --pid "$work" --output "$T" >/dev/null
+exec 9>&-
+wait "$snapshot" || fail "no trace"
+file=$(cat "$T/path")
+[[ $file == "$T"/trace_*Z.json.gz ]] || fail "its name: $file"
+check "$file"
+grep -qx "snapshot	threads	$work" "$T/told" || { cat "$T/told"; fail "the snapshot is not shown"; }
+figure "$(stat -c %s "$file") bytes, $(zcat "$file" | wc -c) of JSON, of $(grep -c '"ph":' <(zcat "$file")) events"
+
+echo "- of the machine, into the state directory; a process that comes and goes"
+"$profctl" snapshot --type trace --seconds 2s >"$T/path" &
+snapshot=$!
+own_pids+=("$snapshot")
+wait_for 10 tracing || fail "no trace is under way"
+bash -c 'exec -a brief sleep 0.3' &
+brief=$!
+own_pids+=("$brief")
+wait "$brief" "$snapshot" || fail "no trace"
+file=$(cat "$T/path")
+[[ $file == "$T"/state/trace_*Z.json.gz ]] || fail "its name: $file"
+trace "$file" "$T/told"
+grep -P "^thread\t$brief\t$brief\t.*\t1\tsleep\tsleep$" "$T/told" >"$T/brief" || { cat "$T/told"; fail "the process that came and went"; }
+is "abs($(cut -f5 "$T/brief") - 300e6) < 100e6" || { cat "$T/brief"; fail "it waited for 300 ms"; }
+figure "the machine: $(grep -c ^thread "$T/told") threads in $(zcat "$file" | wc -c) bytes"
+
+echo "- over HTTP, up to the end of the process"
+start_http
+start_work
+get "/pid/$work/debug/pprof/trace?seconds=60.5" 9>&- &
+asking=$!
+wait_for 10 tracing || fail "no trace is under way"
+echo >&9
+wait_for 20 grep -q "^$work " "$T/said" || fail "the fixture does not end"
+exec 9>&-
+wait "$asking"
+grep -qi '^content-disposition: attachment; filename="trace"' "$T/head" || { cat "$T/head"; fail "headers"; }
+mv "$T/body" "$T/http.json.gz"
+check "$T/http.json.gz"
+is "$(awk -F'\t' '$1 == "seconds" { print $2 }' "$T/told") < 60" || fail "the end of the process did not end it"
+zcat "$T/http.json.gz" | grep -q 'incomplete: the process ended' || fail "does not say that it is incomplete"
+for seconds in 0.25 1e-1 0.1; do
+	got 200 "/comm/bash/debug/pprof/trace?seconds=$seconds"
+	trace "$T/body" "$T/told"
+	is "abs($(awk -F'\t' '$1 == "seconds" { print $2 }' "$T/told") - $seconds) < 0.2" || fail "seconds=$seconds"
+done
+
+echo "- an ordinary user"
+for_everyone
+cp "$BUILD/fixtures/trace-work" "$T/bin"
+fixtures=$T/bin
+uid=$((1000000 + $$)) # that nobody else has on this machine
+nobody=(setpriv --reuid "$uid" --regid "$uid" --clear-groups env "PROFD_SOCKET=$PROFD_SOCKET")
+mkdir -m 777 "$T/theirs"
+status_is 1 "${nobody[@]}" "$profctl" snapshot --type trace --seconds 100ms --output "$T/theirs"
+one_line 'profctl: .*--pid'
+status_is 1 "${nobody[@]}" "$profctl" snapshot --type trace --seconds 100ms --pid $$ --output "$T/theirs"
+one_line 'profctl: .*belongs to another user'
+[ -z "$(ls "$T/theirs")" ] || fail "a file"
+start_work "${nobody[@]}"
+wait_for 10 grep -q trace-work "/proc/$work/comm"
+"${nobody[@]}" "$profctl" snapshot --type trace --seconds 10s --pid "$work" --output "$T/theirs" >"$T/path" 9>&- &
+snapshot=$!
+own_pids+=("$snapshot")
+wait_for 10 tracing || fail "no trace is under way"
+echo >&9
+wait_for 20 grep -q "^$work " "$T/said" || fail "the fixture does not end"
+"$profctl" snapshot --type cpu --output "$T" >/dev/null
+exec 9>&-
+wait "$snapshot" || fail "no trace"
+check "$(cat "$T/path")"
+! grep ^snapshot "$T/told" || fail "a snapshot of the machine is shown"
+if [ "$(cat /proc/sys/kernel/perf_event_paranoid)" -gt 1 ] || [ "$(cat /proc/sys/kernel/kptr_restrict)" -gt 0 ]; then
+	! zcat "$(cat "$T/path")" | grep kallsyms || fail "kernel frames"
+fi
