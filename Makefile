@@ -17,11 +17,12 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 # ---- sources, by program and room
 proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
+	heap_labels heap_history \
 	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_location pprof_merge \
 	pprof_prune pprof_read pprof_top publish string_table ask
 preload_c := aside cpu_hooks environment fork intern interpose modules operators record \
 	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
-	early live objects cpu waits api
+	labels early live objects cpu waits api
 http_c := ask cache connection delta endpoint guard identity index listen main metrics options \
 	password path profile reply server symbol targets text
 profctl_c := args command connect deliver disable dropin embedded enable enabled executable \

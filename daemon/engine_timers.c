@@ -40,7 +40,10 @@ static void add_span(struct engine *e, const struct heap_client *client,
 	for (size_t i = 0; i < span->profile.n_samples; i++) {
 		struct sample sample = span->profile.samples[i];
 
+		const char *own = sample.labels.own;
+
 		sample.labels = labels;
+		sample.labels.own = own;
 		windows_add(e->ctx.windows, &sample);
 		t->samples += (uint64_t)sample.values[HEAP_CPU_SAMPLES];
 	}

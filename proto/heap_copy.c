@@ -149,6 +149,7 @@ static bool check_bucket(const struct raw *raw, const struct heap_copy *copy, si
 		.flags = s->flags,
 		.index = (uint32_t)i,
 		.stack = a->stack,
+		.labels = s->labels <= copy->labels.n_sets ? s->labels : 0,
 		.size_class = a->size_class,
 		.alloc_objects = whole(a->alloc_objects, HEAP_OBJECT_SHIFT),
 		.alloc_bytes = whole(a->alloc_bytes, HEAP_BYTE_SHIFT),
@@ -225,6 +226,9 @@ static int fill(int fd, struct heap_copy *copy, struct raw *raw)
 	if (r < 0)
 		return r;
 	check_frames(copy);
+	r = heap_table_labels(fd, &copy->header, &copy->labels);
+	if (r < 0)
+		return r;
 	return check_buckets(raw, copy);
 }
 
@@ -259,5 +263,6 @@ void heap_copy_free(struct heap_copy *copy)
 	free(copy->modules);
 	free(copy->frames);
 	free(copy->buckets);
+	heap_copy_labels_done(&copy->labels);
 	free(copy);
 }

@@ -29,10 +29,21 @@ struct heap_copy_bucket {
 	uint8_t kind;	       /* enum heap_kind */
 	uint8_t flags;	       /* enum heap_stack_flag */
 	uint32_t index, stack; /* in the table */
+	uint32_t labels;       /* in heap_copy.labels, plus one; 0: none */
 	uint64_t size_class;
 	int64_t alloc_objects, alloc_bytes; /* whole units, rounded */
 	int64_t inuse_objects, inuse_bytes;
 };
+
+/* The sets of labels that a program has made, by their number minus one: what each
+ * stands for as struct sample_labels has it (daemon/proc/sample.h), NULL: nothing.
+ * Keys are unique in a set and none of profd's own; at most HEAP_LABELS_MAX_PAIRS. */
+struct heap_copy_labels {
+	char **sets;
+	size_t n_sets;
+};
+
+#define HEAP_LABEL_SEPARATOR '\x1f' /* behind every key and every value */
 
 /* A checked copy: every index in it is in range. */
 struct heap_copy {
@@ -43,6 +54,7 @@ struct heap_copy {
 	size_t n_frames;
 	struct heap_copy_bucket *buckets;
 	size_t n_buckets;
+	struct heap_copy_labels labels;
 };
 
 /*
@@ -61,6 +73,19 @@ void heap_copy_free(struct heap_copy *copy);
  * missing reads as zeros. *ret is malloc'd. Returns 0 or -ENOMEM. */
 int heap_table_region(int fd, const struct heap_header *h, enum heap_region_id id, void **ret,
 		      size_t *ret_n);
+
+/* Copies and checks the sets of labels; @header is the table's as just read.
+ * Returns 0, -EBADMSG or -ENOMEM. */
+int heap_table_labels(int fd, const struct heap_header *header,
+		      struct heap_copy_labels *ret_labels);
+void heap_copy_labels_done(struct heap_copy_labels *labels);
+
+/* True: the program has labelled a thread. Reads that word alone. */
+bool heap_table_has_labels(int fd);
+
+/* The set (its number, or 0: none) that thread @tid had at @mono_ns. Returns 0;
+ * -ENODATA: the thread's history does not reach back so far; -EBADMSG or -ENOMEM. */
+int heap_table_set_at(int fd, uint32_t tid, uint64_t mono_ns, uint32_t *ret_set);
 
 #define HEAP_AGES_MAX	   10
 #define HEAP_AGE_ADDRESSES 8

@@ -20,6 +20,7 @@
 
 #include "client/preload/cpu.h"
 #include "client/preload/fast.h"
+#include "client/preload/labels.h"
 #include "client/preload/service.h"
 #include "client/preload/session.h"
 #include "client/preload/table.h"
@@ -60,6 +61,7 @@ static void fork_child(void)
 	fast_thread.random = 0;
 	waits_after_fork();
 	*session.here = 1;
+	labels_after_fork();
 	service_attach(socket_path, fd);
 	close(fd);
 	cpu_after_fork();

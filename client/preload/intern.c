@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "client/preload/fast.h"
+#include "client/preload/labels.h"
 #include "client/preload/session.h"
 #include "client/preload/table.h"
 #include "client/preload/walk.h"
@@ -25,7 +26,7 @@
 
 /* The new stack's record, whose frames are there, or INTERN_NONE. */
 static FAST_COLD uint32_t add_stack(const struct walk_summary *seen, uint32_t frames,
-				    enum heap_kind kind)
+				    enum heap_kind kind, uint32_t labels)
 {
 	uint32_t index = table_take(HEAP_REGION_STACKS, 1);
 	struct heap_stack *stack;
@@ -37,6 +38,7 @@ static FAST_COLD uint32_t add_stack(const struct walk_summary *seen, uint32_t fr
 	stack->n_frames = seen->n_frames;
 	stack->kind = (uint8_t)kind;
 	stack->flags = seen->flags;
+	stack->labels = labels;
 	stack->hash = seen->hash;
 	__atomic_store_n(&stack->ready, 1, __ATOMIC_RELEASE);
 	return index;
@@ -63,13 +65,23 @@ static __attribute__((noinline)) uint32_t find_stack(uint64_t hash, uint32_t add
 	return INTERN_NONE;
 }
 
+/* The same frames of another kind, or under other labels, are another stack. */
+static inline uint64_t hash_of(const struct walk_summary *seen, enum heap_kind kind,
+			       uint32_t labels)
+{
+	uint64_t tag = kind | (uint64_t)labels << 8;
+
+	return tag ? weight_mix(seen->hash ^ tag) : seen->hash;
+}
+
 /* Both walks are made from here, where little else is on the stack. */
 uint32_t intern_stack(const uint64_t *regs)
 {
+	uint32_t index, frames, labels = labels_current();
 	struct walk_summary seen, again;
-	uint32_t index, frames;
 
 	walk_stack(regs, NULL, 0, &seen);
+	seen.hash = hash_of(&seen, HEAP_KIND_HEAP, labels);
 	index = find_stack(seen.hash, INTERN_NONE);
 	if (likely(index != INTERN_NONE))
 		return index;
@@ -79,16 +91,10 @@ uint32_t intern_stack(const uint64_t *regs)
 	if (frames == TABLE_FULL)
 		return INTERN_NONE;
 	walk_stack(regs, &session.frames[frames], seen.n_frames, &again);
-	if (again.hash != seen.hash)
+	if (hash_of(&again, HEAP_KIND_HEAP, labels) != seen.hash)
 		return INTERN_NONE;
-	index = add_stack(&seen, frames, HEAP_KIND_HEAP);
+	index = add_stack(&seen, frames, HEAP_KIND_HEAP, labels);
 	return index == INTERN_NONE ? INTERN_NONE : find_stack(seen.hash, index);
-}
-
-/* The same frames of another kind are another stack. */
-static inline uint64_t hash_of_kind(const struct walk_summary *seen, enum heap_kind kind)
-{
-	return weight_mix(seen->hash ^ kind);
 }
 
 /* What is not the heap's may not crowd that out: of interrupted instructions there are
@@ -105,7 +111,7 @@ uint32_t intern_stack_of(enum heap_kind kind, const uint64_t *regs)
 	uint32_t index, frames;
 
 	walk_stack(regs, NULL, 0, &seen);
-	seen.hash = hash_of_kind(&seen, kind);
+	seen.hash = hash_of(&seen, kind, 0);
 	index = find_stack(seen.hash, INTERN_NONE);
 	if (likely(index != INTERN_NONE))
 		return index;
@@ -115,13 +121,14 @@ uint32_t intern_stack_of(enum heap_kind kind, const uint64_t *regs)
 	if (frames == TABLE_FULL)
 		return INTERN_NONE;
 	walk_stack(regs, &session.frames[frames], seen.n_frames, &again);
-	if (hash_of_kind(&again, kind) != seen.hash)
+	if (hash_of(&again, kind, 0) != seen.hash)
 		return INTERN_NONE;
-	index = add_stack(&seen, frames, kind);
+	index = add_stack(&seen, frames, kind, 0);
 	return index == INTERN_NONE ? INTERN_NONE : find_stack(seen.hash, index);
 }
 
-static FAST_COLD uint32_t add_interrupted(const void *context, uint64_t hash, uint32_t n_frames)
+static FAST_COLD uint32_t add_interrupted(const void *context, uint64_t hash, uint32_t n_frames,
+					  uint32_t labels)
 {
 	struct walk_summary again;
 	uint32_t index, frames;
@@ -132,20 +139,23 @@ static FAST_COLD uint32_t add_interrupted(const void *context, uint64_t hash, ui
 	if (frames == TABLE_FULL)
 		return INTERN_NONE;
 	again = walk_interrupted(context, &session.frames[frames], n_frames);
-	again.hash = hash_of_kind(&again, HEAP_KIND_CPU);
+	again.hash = hash_of(&again, HEAP_KIND_CPU, labels);
 	if (again.hash != hash)
 		return INTERN_NONE;
-	index = add_stack(&again, frames, HEAP_KIND_CPU);
+	index = add_stack(&again, frames, HEAP_KIND_CPU, labels);
 	return index == INTERN_NONE ? INTERN_NONE : find_stack(hash, index);
 }
 
 uint32_t intern_interrupted(const void *context)
 {
 	struct walk_summary seen = walk_interrupted(context, NULL, 0);
-	uint64_t hash = hash_of_kind(&seen, HEAP_KIND_CPU);
+	uint32_t labels = labels_current();
+	uint64_t hash = hash_of(&seen, HEAP_KIND_CPU, labels);
 	uint32_t index = find_stack(hash, INTERN_NONE);
 
-	return likely(index != INTERN_NONE) ? index : add_interrupted(context, hash, seen.n_frames);
+	if (likely(index != INTERN_NONE))
+		return index;
+	return add_interrupted(context, hash, seen.n_frames, labels);
 }
 
 static FAST_COLD uint32_t add_bucket(uint32_t stack, uint64_t size_class)

@@ -49,6 +49,11 @@ struct session {
 	struct heap_bucket *buckets;
 	uint64_t *shared_keys; /* a copy of keys, for the reader */
 	struct heap_live *live;
+	struct heap_label_set *label_sets;
+	char *label_text;
+	uint32_t *label_threads;
+	struct heap_label_history *label_histories;
+	uint32_t label_set_capacity, label_text_capacity, label_thread_capacity;
 
 	/* private memory, mapped at start and touched as needed */
 	void *reserve;
@@ -58,6 +63,7 @@ struct session {
 	uint64_t *keys;	       /* as the region, and what holds here: a fork copies it */
 	uint32_t *stack_index; /* hash tables: 0 or an index into the region plus 1 */
 	uint32_t *bucket_index;
+	uint32_t *label_index;
 	struct walk_cached_row *rows;
 	struct module_cached *module_cache;
 	uint32_t used_generations; /* atomic */

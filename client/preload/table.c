@@ -27,6 +27,8 @@
 #define SMALL_SHIFT	  4 /* the second attempt: sizes divided by 16 */
 #define SMALL_GENERATIONS 4
 
+#define LABEL_THREADS 1024 /* at a time */
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x8U /* Linux 6.3; where it is unknown, memfds are as before */
 #endif
@@ -57,8 +59,19 @@ static void shape_region(struct heap_region *region, uint32_t capacity, uint32_t
 	*offset += page_round((uint64_t)capacity * stride);
 }
 
+static void shape_labels(struct heap_labels *labels, unsigned shift, uint64_t *offset)
+{
+	shape_region(&labels->sets, HEAP_LABELS_MAX_SETS >> shift, sizeof(struct heap_label_set),
+		     offset);
+	shape_region(&labels->text, HEAP_LABELS_MAX_TEXT >> shift, 1, offset);
+	shape_region(&labels->threads, LABEL_THREADS >> shift, sizeof(uint32_t), offset);
+	shape_region(&labels->histories, LABEL_THREADS >> shift, sizeof(struct heap_label_history),
+		     offset);
+}
+
 /* Lays the regions out. Returns the bytes of the whole table. */
-static uint64_t shape_regions(struct heap_region *regions, unsigned shift, unsigned generations)
+static uint64_t shape_regions(struct heap_region *regions, struct heap_labels *labels,
+			      unsigned shift, unsigned generations)
 {
 	uint64_t offset = PAGE_BYTES;
 	uint32_t slots = 0;
@@ -69,6 +82,7 @@ static uint64_t shape_regions(struct heap_region *regions, unsigned shift, unsig
 		slots += HEAP_GENERATION_SLOTS(g);
 	shape_region(&regions[HEAP_REGION_KEYS], slots, sizeof(uint64_t), &offset);
 	shape_region(&regions[HEAP_REGION_LIVE], slots, sizeof(struct heap_live), &offset);
+	shape_labels(labels, shift, &offset);
 	return offset;
 }
 
@@ -116,14 +130,16 @@ static void *carve(uint8_t **at, uint64_t bytes)
 }
 
 /* The private memory: a page for the word that tells a child, then the rest. */
-static int reserve_new(const struct heap_region *regions, uint64_t stack_bytes)
+static int reserve_new(const struct heap_region *regions, const struct heap_labels *labels,
+		       uint64_t stack_bytes)
 {
 	uint64_t keys = (uint64_t)regions[HEAP_REGION_KEYS].capacity * sizeof(uint64_t);
 	uint64_t stacks = (uint64_t)regions[HEAP_REGION_STACKS].capacity * 2 * sizeof(uint32_t);
 	uint64_t buckets = (uint64_t)regions[HEAP_REGION_BUCKETS].capacity * 2 * sizeof(uint32_t);
+	uint64_t sets = (uint64_t)labels->sets.capacity * 2 * sizeof(uint32_t);
 	uint64_t bytes = PAGE_BYTES + page_round(keys) + stack_bytes + page_round(stacks) +
 			 page_round(buckets) + page_round(WALK_CACHE_BYTES) +
-			 page_round(MODULES_CACHE_BYTES);
+			 page_round(MODULES_CACHE_BYTES) + page_round(sets);
 	uint8_t *at = map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
 	if (!at)
@@ -144,7 +160,19 @@ static int reserve_new(const struct heap_region *regions, uint64_t stack_bytes)
 	session.bucket_index = carve(&at, buckets);
 	session.rows = carve(&at, WALK_CACHE_BYTES);
 	session.module_cache = carve(&at, MODULES_CACHE_BYTES);
+	session.label_index = carve(&at, sets);
 	return 0;
+}
+
+static void lead_into_labels(uint8_t *table, const struct heap_labels *labels)
+{
+	session.label_sets = (void *)(table + labels->sets.offset);
+	session.label_text = (void *)(table + labels->text.offset);
+	session.label_threads = (void *)(table + labels->threads.offset);
+	session.label_histories = (void *)(table + labels->histories.offset);
+	session.label_set_capacity = labels->sets.capacity;
+	session.label_text_capacity = labels->text.capacity;
+	session.label_thread_capacity = labels->threads.capacity;
 }
 
 static void lead_into(uint8_t *table, const struct heap_region *regions)
@@ -162,7 +190,8 @@ static void lead_into(uint8_t *table, const struct heap_region *regions)
 }
 
 /* The magic comes last: without it this is no table yet. */
-static void fill_header(struct heap_header *header, const struct heap_region *regions)
+static void fill_header(struct heap_header *header, const struct heap_region *regions,
+			const struct heap_labels *labels)
 {
 	struct timespec now;
 
@@ -177,13 +206,15 @@ static void fill_header(struct heap_header *header, const struct heap_region *re
 	header->pid = (uint32_t)getpid();
 	header->state = HEAP_STATE_STARTING;
 	memcpy(header->regions, regions, sizeof(header->regions));
+	header->labels = *labels;
 	__atomic_store_n(&header->magic, HEAP_TABLE_MAGIC, __ATOMIC_RELEASE);
 }
 
 static int try_new(unsigned shift, unsigned generations, uint64_t stack_bytes, int *ret_fd)
 {
 	struct heap_region regions[HEAP_REGION_N];
-	uint64_t bytes = shape_regions(regions, shift, generations);
+	struct heap_labels labels = {0};
+	uint64_t bytes = shape_regions(regions, &labels, shift, generations);
 	uint8_t *table;
 	int fd, r;
 
@@ -191,7 +222,7 @@ static int try_new(unsigned shift, unsigned generations, uint64_t stack_bytes, i
 	if (r < 0)
 		return r;
 	table = map(bytes, MAP_SHARED, fd);
-	r = table ? reserve_new(regions, stack_bytes) : -errno;
+	r = table ? reserve_new(regions, &labels, stack_bytes) : -errno;
 	if (r < 0) {
 		if (table)
 			munmap(table, bytes);
@@ -201,7 +232,8 @@ static int try_new(unsigned shift, unsigned generations, uint64_t stack_bytes, i
 	session.table_bytes = bytes;
 	session.n_generations = generations;
 	lead_into(table, regions);
-	fill_header(session.table, regions);
+	lead_into_labels(table, &labels);
+	fill_header(session.table, regions, &labels);
 	*session.here = 1;
 	*ret_fd = fd;
 	return 0;
@@ -217,16 +249,29 @@ int table_new(int *ret_fd)
 	return r;
 }
 
-uint32_t table_take(enum heap_region_id region, uint32_t n)
+static uint32_t take(uint32_t *used, uint32_t capacity, uint32_t n)
 {
-	uint32_t *used = &session.table->regions[region].used;
-	uint32_t capacity = session.capacity[region], at;
+	uint32_t at = __atomic_load_n(used, __ATOMIC_RELAXED);
 
-	at = __atomic_load_n(used, __ATOMIC_RELAXED);
 	if (n > capacity || at > capacity - n)
 		return TABLE_FULL;
 	at = __atomic_fetch_add(used, n, __ATOMIC_RELAXED);
 	return at <= capacity - n ? at : TABLE_FULL;
+}
+
+uint32_t table_take(enum heap_region_id region, uint32_t n)
+{
+	return take(&session.table->regions[region].used, session.capacity[region], n);
+}
+
+uint32_t table_take_label_set(void)
+{
+	return take(&session.table->labels.sets.used, session.label_set_capacity, 1);
+}
+
+uint32_t table_take_label_text(uint32_t bytes)
+{
+	return take(&session.table->labels.text.used, session.label_text_capacity, bytes);
 }
 
 bool table_is_full(enum heap_region_id region)
@@ -241,18 +286,26 @@ bool table_has_room(enum heap_region_id region)
 	       session.capacity[region] / 2;
 }
 
-/* What of a region a copy needs: all that was taken, but of the live objects. */
+static void copy_region(uint8_t *to, const uint8_t *from, struct heap_region *region,
+			uint32_t capacity)
+{
+	if (region->used > capacity)
+		region->used = capacity;
+	memcpy(to + region->offset, from + region->offset, (uint64_t)region->used * region->stride);
+}
+
+/* What of a region a copy needs: all that was taken, but of the live objects, and of
+ * the threads, which are not this process's. */
 static void copy_records(uint8_t *to, const uint8_t *from)
 {
-	struct heap_region *regions = ((struct heap_header *)to)->regions;
+	struct heap_header *header = (struct heap_header *)to;
 
-	for (unsigned i = 0; i < HEAP_REGION_KEYS; i++) {
-		uint64_t offset = regions[i].offset;
-
-		if (regions[i].used > session.capacity[i])
-			regions[i].used = session.capacity[i];
-		memcpy(to + offset, from + offset, (uint64_t)regions[i].used * regions[i].stride);
-	}
+	for (unsigned i = 0; i < HEAP_REGION_KEYS; i++)
+		copy_region(to, from, &header->regions[i], session.capacity[i]);
+	copy_region(to, from, &header->labels.sets, session.label_set_capacity);
+	copy_region(to, from, &header->labels.text, session.label_text_capacity);
+	header->labels.threads.used = header->labels.histories.used = 0;
+	header->labels.refused = header->labels.threads_lost = 0;
 }
 
 /*

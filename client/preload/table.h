@@ -26,5 +26,7 @@ void table_abandon(void);
 
 /* The index of the first of @n records in a row, which are the caller's. */
 uint32_t table_take(enum heap_region_id region, uint32_t n);
+uint32_t table_take_label_set(void);
+uint32_t table_take_label_text(uint32_t bytes);
 bool table_is_full(enum heap_region_id region);
 bool table_has_room(enum heap_region_id region); /* half of it is free */

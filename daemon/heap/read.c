@@ -216,6 +216,7 @@ static int add_samples(struct heap_profile *p, const struct heap_copy *copy,
 		s->frames = p->frames + n_frames;
 		s->n_frames = add_frames(p, n_frames, copy, b, found, jit, end_note(modules, b));
 		n_frames += s->n_frames;
+		s->labels.own = b->labels ? copy->labels.sets[b->labels - 1] : NULL;
 		if (kind == HEAP_KIND_HEAP)
 			set_heap_values(p, b, s);
 		else
@@ -298,6 +299,8 @@ static int read_kind(struct keeper *keeper, struct heap_client *client,
 	if (r >= 0 && kind == HEAP_KIND_HEAP)
 		r = heap_table_ages(client->table_fd, copy, clock_mono_ns() / NSEC_PER_MSEC,
 				    profile.ages, HEAP_AGES_MAX, &profile.n_ages);
+	profile.labels = copy->labels; /* the samples' */
+	copy->labels = (struct heap_copy_labels){0};
 	heap_copy_free(copy);
 	if (r < 0) {
 		heap_profile_done(&profile);
@@ -331,6 +334,7 @@ void heap_profile_done(struct heap_profile *profile)
 	free(profile->samples);
 	free(profile->frames);
 	free(profile->places);
+	heap_copy_labels_done(&profile->labels);
 	*profile = (struct heap_profile){0};
 }
 

@@ -22,7 +22,8 @@ struct heap_place {
 struct heap_profile {
 	struct sample *samples; /* values by the enum above; label `bytes` is the size class */
 	size_t n_samples;
-	struct frame *frames; /* what the samples point into */
+	struct frame *frames;		/* what the samples point into; */
+	struct heap_copy_labels labels; /* likewise */
 	struct heap_place *places;
 	size_t n_places;
 	uint32_t main_module; /* 0: not known */

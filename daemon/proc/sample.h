@@ -27,6 +27,9 @@ struct sample_labels { /* NULL or 0: absent */
 	const char *thread;
 	const char *unit;
 	const char *state, *wchan; /* of a thread: what it does, and where in the kernel */
+	/* The program's own, of include/profd.h: key, separator, value, separator, and so on,
+	 * as proto/heap_table.h hands them out: clean and bounded. */
+	const char *own;
 	uint64_t bytes; /* object size (numeric label, unit "bytes") */
 
 	/* Who may see it; neither is shown in profiles. */

@@ -28,11 +28,13 @@ struct key { /* no padding: hashed as bytes */
 	uint32_t comm, thread, unit, state, wchan; /* in strings */
 	uint64_t bytes;
 	uint32_t life, owner;
+	uint32_t own, zero;
 };
-static_assert(sizeof(struct key) == 56, "padding would be hashed");
+static_assert(sizeof(struct key) == 64, "padding would be hashed");
 
 struct aggregate {
 	size_t n_values, max_stacks, max_bytes;
+	size_t own_bytes; /* of the programs' labels: these are long */
 	uint64_t refused;
 	struct string_table strings;
 	ARRAY_TABLE(struct frame) frames; /* distinct */
@@ -98,7 +100,7 @@ void aggregate_limit_bytes(struct aggregate *a, size_t max_bytes)
 size_t aggregate_bytes(const struct aggregate *a)
 {
 	return a->entries.n * ENTRY_BYTES(a->n_values) + a->runs.n * sizeof(*a->runs.items) +
-	       a->frames.n * FRAME_BYTES + a->strings.strings.n * STRING_BYTES;
+	       a->frames.n * FRAME_BYTES + a->strings.strings.n * STRING_BYTES + a->own_bytes;
 }
 
 bool aggregate_is_full(const struct aggregate *a)
@@ -138,6 +140,16 @@ static int intern_label(struct aggregate *a, const char *label, uint32_t *ret)
 	return 0;
 }
 
+static int intern_own(struct aggregate *a, const char *labels, uint32_t *ret)
+{
+	size_t before = a->strings.strings.n;
+	int r = intern_label(a, labels, ret);
+
+	if (a->strings.strings.n > before)
+		a->own_bytes += strlen(labels);
+	return r;
+}
+
 static uint64_t entry_hash(const struct aggregate *a, const struct key *k)
 {
 	struct key labels = *k;
@@ -155,7 +167,7 @@ static bool entry_equal(const void *table, uint32_t record, const void *key)
 	return e->n_frames == k->n_frames && e->pid == k->pid && e->tid == k->tid &&
 	       e->comm == k->comm && e->thread == k->thread && e->unit == k->unit &&
 	       e->state == k->state && e->wchan == k->wchan && e->bytes == k->bytes &&
-	       e->life == k->life && e->owner == k->owner &&
+	       e->life == k->life && e->owner == k->owner && e->own == k->own &&
 	       (!k->n_frames ||
 		!memcmp(a->runs.items + e->first_frame, a->runs.items + k->first_frame,
 			k->n_frames * sizeof(*a->runs.items)));
@@ -189,6 +201,8 @@ static int make_key(struct aggregate *a, const struct sample *s, struct key *ret
 		r = intern_label(a, s->labels.state, &k.state);
 	if (r == 0)
 		r = intern_label(a, s->labels.wchan, &k.wchan);
+	if (r == 0)
+		r = intern_own(a, s->labels.own, &k.own);
 	if (r < 0)
 		return r;
 	*ret = k;
@@ -301,6 +315,7 @@ void aggregate_entry(const struct aggregate *a, size_t i, struct aggregate_entry
 			   .unit = label(a, k->unit),
 			   .state = label(a, k->state),
 			   .wchan = label(a, k->wchan),
+			   .own = label(a, k->own),
 			   .bytes = k->bytes,
 			   .life = k->life,
 			   .owner = k->owner},

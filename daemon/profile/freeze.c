@@ -10,6 +10,7 @@
 
 #include "profd/base.h"
 #include "daemon/profile/locate.h"
+#include "proto/heap_table.h"
 
 /*
  * Who allocates is whoever calls an allocator, not the allocator: its frames at
@@ -47,7 +48,11 @@ struct type_info {
 	bool process_labels; /* pid, comm and the like are worth a label */
 };
 
-#define MAX_LABELS 8
+#define OWN_LABELS 8 /* the most that are of profd's own */
+#define MAX_LABELS (OWN_LABELS + HEAP_LABELS_MAX_PAIRS)
+
+/* Cleaned, each byte may have become a character of three. */
+#define OWN_TEXT_BYTES (3 * HEAP_LABELS_MAX_BYTES + 1)
 
 #define EVENT_NAME "" /* stands for freeze.event */
 
@@ -203,10 +208,37 @@ static bool is_wanted(const struct aggregate_entry *e, size_t n_values, const st
 	return !is_empty(e, n_values);
 }
 
-static size_t make_labels(const struct sample_labels *l, const struct type_info *info,
-			  struct pprof_label ret[MAX_LABELS])
+/* The next string of *at, which is cut there; NULL: there is none. */
+static char *next_string(char **at)
 {
+	char *start = *at, *end = strchr(start, HEAP_LABEL_SEPARATOR);
+
+	if (!end)
+		return NULL;
+	*end = '\0';
+	*at = end + 1;
+	return start;
+}
+
+/* The program's labels; @text holds them meanwhile. */
+static size_t split_labels(const char *own, char text[OWN_TEXT_BYTES],
+			   struct pprof_label ret[HEAP_LABELS_MAX_PAIRS])
+{
+	char *at = text, *key, *value;
 	size_t n = 0;
+
+	if (!own || strlen(own) >= OWN_TEXT_BYTES)
+		return 0;
+	strcpy(text, own);
+	while (n < HEAP_LABELS_MAX_PAIRS && (key = next_string(&at)) && (value = next_string(&at)))
+		ret[n++] = (struct pprof_label){.key = key, .str = value};
+	return n;
+}
+
+static size_t make_labels(const struct sample_labels *l, const struct type_info *info,
+			  char text[OWN_TEXT_BYTES], struct pprof_label ret[MAX_LABELS])
+{
+	size_t n = split_labels(l->own, text, ret);
 
 	if (l->bytes)
 		ret[n++] = (struct pprof_label){
@@ -235,11 +267,12 @@ static int add_sample(struct pprof *p, const struct aggregate_entry *e,
 		      const uint64_t *frame_locations, uint64_t *scratch)
 {
 	struct pprof_label labels[MAX_LABELS];
+	char text[OWN_TEXT_BYTES];
 	struct pprof_sample sample = {
 		.locations = scratch,
 		.values = e->values,
 		.labels = labels,
-		.n_labels = make_labels(&e->labels, info, labels),
+		.n_labels = make_labels(&e->labels, info, text, labels),
 	};
 
 	for (size_t i = 0; i < e->n_frames; i++)

@@ -10,7 +10,7 @@
  *
  * Samples carry the label `bytes`; in CPU and off-CPU profiles also the numbers
  * `pid` and `tid` and the strings `comm`, `thread` and `unit`; threads also `state` and
- * `wchan`. Heap profiles ask
+ * `wchan`. To these come the labels of the program's own, in whatever profile. Heap profiles ask
  * readers to leave out the allocator's own frames, off-CPU profiles the
  * scheduler's (drop_frames). Entries whose values are all zero are left out.
  */

@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 #define HEAP_TABLE_MAGIC     0x3142415444464f52ULL /* "ROFDTAB1" */
-#define HEAP_TABLE_VERSION   3
+#define HEAP_TABLE_VERSION   4
 #define HEAP_TABLE_NAME	     "profd-heap"   /* memfd name: "/memfd:profd-heap" in maps */
 #define HEAP_TABLE_MAX_BYTES (256ULL << 20) /* a larger table is refused */
 
@@ -106,7 +106,7 @@ struct heap_stack {
 	uint16_t n_frames;
 	uint8_t kind;
 	uint8_t flags;
-	uint32_t pad;
+	uint32_t labels; /* heap and CPU: index of the thread's label set plus one; 0: none */
 	uint64_t hash;
 };
 static_assert(sizeof(struct heap_stack) == 24, "wire format");
@@ -220,6 +220,61 @@ struct heap_waits {
 };
 static_assert(sizeof(struct heap_waits) == 32, "wire format");
 
+/*
+ * Labels that the program gives its threads (include/profd.h). A thread has one set
+ * at a time, known by its index plus one; 0: none. Sets are kept once each, sorted by
+ * key, and never change: the text is key NUL value NUL, and so on.
+ *
+ * A stack of the heap's or of the program's own timers names its set. A sample that
+ * the kernel takes does not, and is looked at later: for these each thread that has
+ * labels keeps a history of its changes, under its thread id. `on` is 0 until a program
+ * labels its first thread, and all of this untouched.
+ */
+#define HEAP_LABELS_MAX_SETS  4096
+#define HEAP_LABELS_MAX_TEXT  (1u << 20) /* bytes of all of them */
+#define HEAP_LABELS_MAX_PAIRS 8		 /* of a set, */
+#define HEAP_LABELS_MAX_BYTES 512	 /* and of its text */
+#define HEAP_LABEL_MAX_KEY    63	 /* bytes, without the terminator */
+#define HEAP_LABEL_MAX_VALUE  127	 /* what is longer is cut */
+#define HEAP_LABEL_RESERVED   "pid", "tid", "comm", "thread", "unit", "state", "wchan", "bytes"
+#define HEAP_LABEL_PREFIX     "pprof::" /* reserved as well */
+
+struct heap_label_set {
+	uint32_t ready;
+	uint32_t text_offset; /* in the text region */
+	uint32_t text_bytes;
+	uint32_t pad;
+	uint64_t hash;
+};
+static_assert(sizeof(struct heap_label_set) == 24, "wire format");
+
+/* The last HEAP_LABEL_CHANGES of `count` changes; number n lies at n modulo that. */
+#define HEAP_LABEL_CHANGES    511
+#define HEAP_LABEL_TIME_SHIFT 10 /* CLOCK_MONOTONIC, in units of 1024 ns: 9 years of them */
+#define HEAP_LABEL_CHANGE(ns, set)                                                                 \
+	(((uint64_t)(ns) >> HEAP_LABEL_TIME_SHIFT) << 16 | ((set)&0xffffu))
+#define HEAP_LABEL_CHANGE_NS(c)	 (((c) >> 16) << HEAP_LABEL_TIME_SHIFT)
+#define HEAP_LABEL_CHANGE_SET(c) ((uint32_t)((c)&0xffffu))
+
+struct heap_label_history {
+	uint64_t count; /* atomic, after the change */
+	uint64_t changes[HEAP_LABEL_CHANGES];
+};
+static_assert(sizeof(struct heap_label_history) == 4096, "wire format");
+
+struct heap_labels {
+	uint32_t on;
+	uint32_t pad;
+	struct heap_region sets;      /* struct heap_label_set */
+	struct heap_region text;      /* bytes */
+	struct heap_region threads;   /* uint32_t: thread ids, 0: never used; one may be there
+				       * twice, as ids return: the later history holds */
+	struct heap_region histories; /* struct heap_label_history, same index as its thread */
+	uint64_t refused;	      /* atomic: labels that there was no room for */
+	uint64_t threads_lost;	      /* atomic: threads without a history */
+};
+static_assert(sizeof(struct heap_labels) == 120, "wire format");
+
 enum heap_verb {
 	HEAP_VERB_NONE,
 	HEAP_VERB_TRIM,
@@ -273,5 +328,6 @@ struct heap_header {
 	struct heap_request request;
 	struct heap_reply reply;
 	struct heap_waits waits; /* apart from what is written often: every lock looks here */
+	struct heap_labels labels;
 };
-static_assert(sizeof(struct heap_header) == 440, "wire format");
+static_assert(sizeof(struct heap_header) == 560, "wire format");

@@ -16,6 +16,7 @@
 #define FRAMES	256
 
 struct session session;
+__thread struct labels_thread labels_thread;
 
 /* The stack that the next walk finds. */
 static __thread uint64_t walked[4];
@@ -119,6 +120,24 @@ static void test_full_region_refuses_the_new_and_finds_the_old(void **state)
 		assert_int_equal(intern(i, 7), i);
 }
 
+static void test_labels_make_another_stack(void **state)
+{
+	uint32_t without = intern(1, 2), cpu = intern_interrupted(NULL), with;
+
+	labels_thread.set = 3;
+	with = intern(1, 2);
+	assert_int_not_equal(with, without);
+	assert_int_equal(session.stacks[with].labels, 3);
+	assert_int_equal(session.stacks[without].labels, 0);
+	assert_int_equal(intern(1, 2), with);
+	assert_int_not_equal(intern_interrupted(NULL), cpu);
+	assert_int_equal(session.stacks[intern_interrupted(NULL)].labels, 3);
+	labels_thread.set = 4;
+	assert_int_not_equal(intern(1, 2), with);
+	labels_thread.set = 0;
+	assert_int_equal(intern(1, 2), without);
+}
+
 static void test_an_interrupted_stack_is_another(void **state)
 {
 	uint32_t heap = intern(1, 2), cpu = intern_interrupted(NULL);
@@ -188,6 +207,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stack_is_kept_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_region_refuses_the_new_and_finds_the_old,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_labels_make_another_stack, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_interrupted_stack_is_another, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted_stacks_leave_half, setup,
