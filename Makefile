@@ -17,9 +17,8 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 # ---- sources, by program and room
 proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
-	heap_labels heap_history \
-	heap_table pprof pprof_convert pprof_decode pprof_encode pprof_location pprof_merge \
-	pprof_prune pprof_read pprof_top publish string_table ask
+	heap_labels heap_history heap_table pprof pprof_convert pprof_decode pprof_encode \
+	pprof_location pprof_merge pprof_prune pprof_read pprof_top publish string_table ask
 preload_c := aside cpu_hooks environment fork intern interpose modules operators record \
 	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
 	labels early live objects cpu waits api
@@ -28,19 +27,18 @@ http_c := ask cache connection delta endpoint guard identity index listen main m
 profctl_c := args command connect deliver disable dropin embedded enable enabled executable \
 	expand gather fetch list main named_unit obstacles output private run run_options save \
 	series signals snapshot status symbolize systemctl table top units url
-daemon_c := config config_files engine engine_clients engine_cpu engine_look engine_memory \
-	engine_offcpu engine_reload engine_service engine_stack engine_threads engine_timers engine_trace \
-	fdstore main notify privilege symbolize_file watchdog \
+daemon_c := config config_files engine engine_clients engine_cpu engine_labels engine_look \
+	engine_memory engine_offcpu engine_reload engine_service engine_stack engine_threads \
+	engine_timers engine_trace fdstore main notify privilege symbolize_file watchdog \
 	keeper/confine keeper/debug keeper/environment keeper/guard keeper/keeper \
-	keeper/machine keeper/open \
-	keeper/pass keeper/peek keeper/permit keeper/remote keeper/serve keeper/starter \
-	keeper/tracepoint keeper/walk \
+	keeper/machine keeper/open keeper/pass keeper/peek keeper/permit keeper/remote \
+	keeper/serve keeper/starter keeper/tracepoint keeper/walk \
 	proc/allocator proc/elf proc/elf_links proc/elf_sections proc/ending proc/identity \
 	proc/mapping proc/maps proc/memory proc/module proc/module-file proc/module-sweep \
 	proc/opening proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
-	heap/client heap/cpu heap/read heap/refused heap/trim heap/waits \
+	heap/client heap/cpu heap/labels heap/read heap/refused heap/trim heap/waits \
 	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/settle profile/trace profile/window \
@@ -50,11 +48,10 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_look eng
 	scribe/quarantine scribe/range scribe/sandbox scribe/scribe scribe/scribe-state \
 	scribe/section scribe/separate scribe/source scribe/spawn scribe/split \
 	scribe/split-file scribe/splits scribe/symbol scribe/symbolize scribe/symtab \
-	scribe/json scribe/trace scribe/trace_slices scribe/trace_stacks \
-	scribe/worker \
+	scribe/json scribe/trace scribe/trace_slices scribe/trace_stacks scribe/worker \
 	store/name store/retain store/store \
-	control/access control/comments control/dump control/dump_trace control/dump_waits control/ended \
-	control/journal control/last control/list control/losses control/measure \
+	control/access control/comments control/dump control/dump_trace control/dump_waits \
+	control/ended control/journal control/last control/list control/losses control/measure \
 	control/others control/passive control/peer control/report control/series \
 	control/series_targets control/server control/types control/sight control/users \
 	control/verbs

@@ -31,8 +31,10 @@ static void watch_free(void *userdata)
 {
 	struct watch *w = userdata;
 
-	if (!w->client->dead) /* it has called exec: its table is let go of */
+	if (!w->client->dead) { /* it has called exec: its table is let go of */
+		engine_labels_settle(w->engine, w->client);
 		engine_collect_client(w->engine, w->client);
+	}
 	engine_forget_table(w->engine, w->client);
 	sd_event_source_disable_unref(w->end);
 	sd_event_source_disable_unref(w->modules);
@@ -43,6 +45,7 @@ static void end_client(struct engine *e, struct heap_client *c)
 {
 	c->dead = true;
 	c->died_unix_ns = clock_unix_ns();
+	engine_labels_settle(e, c);
 	engine_collect_client(e, c);
 	last_heap(&e->ctx, c);
 }

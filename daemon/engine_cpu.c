@@ -100,6 +100,7 @@ static void on_sample(const struct sampler_sample *s, void *userdata)
 	sampler_values(e->ctx.sampler, 1, s->period, sample.values);
 	sample.n_frames = engine_stack(e, s, process);
 	engine_name_labels(e, process, &sample.labels);
+	sample.labels.own = engine_labels(e, s);
 	windows_add(e->ctx.windows, &sample);
 	engine_trace_stack(e, &sample, s->time_ns, false);
 }
@@ -134,6 +135,7 @@ void engine_drain_to(struct engine *e, uint64_t horizon_ns)
 	struct sampler_stats stats;
 	uint64_t lost;
 
+	engine_labels_begin(e);
 	sampler_drain(e->ctx.sampler, horizon_ns, &handlers, e);
 	e->drained_ns = clock_mono_ns();
 	sampler_stats(e->ctx.sampler, &stats);

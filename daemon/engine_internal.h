@@ -1,7 +1,8 @@
 /*
  * The engine's own state, shared by its files: engine.c (its life),
- * engine_cpu.c (records to samples), engine_stack.c (their stacks), engine_timers.c
- * (samples that clients took), engine_offcpu.c (waits), engine_trace.c (traces), engine_look.c and
+ * engine_cpu.c (records to samples), engine_stack.c (their stacks), engine_labels.c
+ * (their labels), engine_timers.c (samples that clients took), engine_offcpu.c (waits),
+ * engine_trace.c (traces), engine_look.c and
  * engine_threads.c (threads from outside), engine_clients.c (clients come and go),
  * engine_memory.c (nothing grows with time), engine_reload.c (settings change),
  * engine_service.c (the service manager).
@@ -21,6 +22,13 @@ struct offcpu;
 struct threads_job;
 struct tracing;
 struct waiting;
+
+#define ENGINE_LOOKED 64
+
+struct engine_looked { /* during a drain */
+	pid_t pid;
+	struct heap_client *client; /* NULL: it has no labels */
+};
 
 struct engine {
 	const struct config *config;
@@ -51,6 +59,8 @@ struct engine {
 	sd_event_source **rings;
 	size_t n_rings;
 	uint64_t samples_seen, samples_wanted; /* tree_only: all, and the tree's */
+	struct engine_looked looked[ENGINE_LOOKED]; /* by pid */
+	uint64_t drains;
 	double lost_share;		       /* of one sample: what rounding has left over */
 
 	/* frames of the sample being joined */
@@ -75,6 +85,13 @@ void engine_drain_to(struct engine *e, uint64_t horizon_ns);
 size_t engine_stack(struct engine *e, const struct sampler_sample *s, struct process *process);
 /* Whose it is, by the ids that are in @labels. */
 void engine_name_labels(struct engine *e, struct process *process, struct sample_labels *labels);
+
+/* engine_labels.c: the program's own. _begin() before a drain. */
+void engine_labels_begin(struct engine *e);
+/* Of the thread at that time; NULL: none, or not known. Holds until the next drain. */
+const char *engine_labels(struct engine *e, const struct sampler_sample *s);
+/* Before @client's table is let go of. */
+void engine_labels_settle(struct engine *e, const struct heap_client *client);
 
 /* engine_offcpu.c: measured as long as a window of it is open. */
 int engine_offcpu_open(struct engine *e, struct window **ret_window, char *why, size_t why_size);

@@ -68,7 +68,7 @@ int heap_table_set_at(int fd, uint32_t tid, uint64_t mono_ns, uint32_t *ret_set)
 	_cleanup_free_ uint32_t *tids = NULL;
 	uint64_t best = 0, change;
 	struct heap_header h;
-	int r = heap_table_header(fd, &h), lost = 0;
+	int r = heap_table_header(fd, &h), lost;
 	uint32_t n;
 
 	if (r < 0)
@@ -78,6 +78,7 @@ int heap_table_set_at(int fd, uint32_t tid, uint64_t mono_ns, uint32_t *ret_set)
 	if (!lies_in(&h, &h.labels.threads, sizeof(*tids), n) ||
 	    !lies_in(&h, &h.labels.histories, sizeof(struct heap_label_history), n))
 		return -EBADMSG;
+	lost = h.labels.threads_lost ? -ENODATA : 0; /* it may be one of those without */
 	tids = calloc(n + 1u, sizeof(*tids));
 	if (!tids)
 		return -ENOMEM;
@@ -85,13 +86,12 @@ int heap_table_set_at(int fd, uint32_t tid, uint64_t mono_ns, uint32_t *ret_set)
 	for (uint32_t i = 0; i < n; i++) {
 		if (tids[i] != tid)
 			continue;
-		r = look(fd, &h, i, mono_ns, &change);
+		lost = r = look(fd, &h, i, mono_ns, &change);
 		if (r < 0)
-			lost = r;
-		else if (change > best)
-			best = change;
+			break;
+		best = max(best, change);
 	}
-	if (best == 0 && lost < 0)
+	if (lost < 0)
 		return lost;
 	*ret_set = HEAP_LABEL_CHANGE_SET(best);
 	return 0;

@@ -36,6 +36,7 @@ struct control_counters {
 	uint64_t windows_restarted; /* the current window was full and nobody rotates */
 	uint64_t heaps_last;	    /* last heaps of processes that ended */
 	uint64_t reloads, reloads_failed;
+	uint64_t labels_lost;  /* CPU samples whose labels were not to be had any more */
 	uint64_t rate_changes; /* of the frequency of samples, by a reload */
 	uint64_t traces; /* under way */
 	uint64_t traces_refused, trace_events_refused;

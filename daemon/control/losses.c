@@ -25,6 +25,10 @@ static const struct loss_info infos[LOSS_STACKS] = {
 	[LOSS_ASLEEP_MS] = {.comment = "ms that the machine was suspended: not in the duration"},
 	[LOSS_RATE_CHANGES] = {.comment = "times the frequency was changed: each sample has the "
 					  "weight that it was taken with"},
+	[LOSS_LABELS] = {"labels_lost",
+			 "CPU samples whose labels were not to be had any more",
+			 "samples lack the labels of their program: it changed them too often, "
+			 "or has too many threads"},
 	/* `status` tells these by itself (report.c), also where no CPU time is sampled */
 	[LOSS_PROCESSES] = {.comment = "processes or mappings left out: the tables are full"},
 	[LOSS_MODULES] = {.comment = "files left out: the table of files is full"},
@@ -88,6 +92,7 @@ void losses_moment(const struct control_context *ctx, struct window_moment *ret_
 	m.counters[LOSS_MALFORMED] = cpu.malformed;
 	m.counters[LOSS_ORPHANS] = cpu.orphans;
 	m.counters[LOSS_TAKEN_UP] = cpu.taken_up;
+	m.counters[LOSS_LABELS] = ctx->counters.labels_lost;
 	m.counters[LOSS_RATE_CHANGES] = ctx->counters.rate_changes;
 	unwinder_stats(ctx->unwinder, &unwind);
 	for (int i = 0; i < UNWIND_END_N; i++)

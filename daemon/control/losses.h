@@ -19,6 +19,7 @@ enum loss {
 	LOSS_PERF_MAPS,	   /* names of generated code that were not trusted */
 	LOSS_ASLEEP_MS,	   /* the machine was suspended for so long: not a loss, but a gap */
 	LOSS_RATE_CHANGES, /* no loss either */
+	LOSS_LABELS,	   /* samples whose labels were not to be had any more */
 	/* of off-CPU time */
 	LOSS_SWITCHES,	   /* that the kernel had no room for */
 	LOSS_WAIT_ENDS,	   /* waits whose end is not known */

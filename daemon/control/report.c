@@ -29,6 +29,9 @@ static void describe(const struct heap_client *client, const struct heap_header 
 	else if (lost)
 		snprintf(ret, size, "%llu samples lost: its tables are full",
 			 (unsigned long long)lost);
+	else if (h->labels.refused)
+		snprintf(ret, size, "%llu labels refused: too many, or too many different ones",
+			 (unsigned long long)h->labels.refused);
 }
 
 static void init_target(struct report_target *t)

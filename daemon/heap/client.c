@@ -64,6 +64,7 @@ struct heap_client *heap_client_unref(struct heap_client *client)
 	free(client->modules);
 	free(client->stored_name);
 	heap_cpu_seen_free(client->cpu_seen);
+	heap_copy_labels_done(&client->labels);
 	free(client);
 	return NULL;
 }

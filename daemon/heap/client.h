@@ -12,6 +12,7 @@
 #include "daemon/heap/refused.h"
 #include "daemon/keeper/keeper.h"
 #include "daemon/proc/process.h"
+#include "proto/heap_table.h"
 
 /* Who a table is of, as far as that outlives the process and profd. */
 struct heap_identity {
@@ -40,6 +41,8 @@ struct heap_client {
 	char *oom_path;	       /* the count of its control group (ending.h); NULL: there is none */
 	uint64_t oom_kills;    /* as it stands with nobody's end left to explain */
 	struct heap_cpu_seen *cpu_seen; /* cpu.h; NULL: nothing yet */
+	struct heap_copy_labels labels; /* labels.h; those read so far, */
+	uint64_t labels_drain;		/* and in which drain */
 	bool cpu_confined;		/* it has been counted */
 	unsigned waits_users;		/* of heap_waits_start(), */
 	uint64_t waits_until_ns;	/* and until when the last of them wants it */

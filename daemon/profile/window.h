@@ -17,7 +17,7 @@
 #include "daemon/proc/module.h"
 #include "daemon/profile/aggregate.h"
 
-#define WINDOW_COUNTERS 24
+#define WINDOW_COUNTERS 25
 
 struct windows;
 struct window;

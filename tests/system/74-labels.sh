@@ -46,3 +46,41 @@ labels "$T/heap-cxx" inuse_space
 KiB 'handler=search tenant=b' 200
 KiB handler=thrown 300
 only 3
+
+# share FILE NAME PERCENT: of the CPU time that carries labels or none.
+share()
+{
+	is "abs($(sed -n "s/^$2: //p" "$1" | head -1) / $total - $3 / 100) < 0.05" || { cat "$1" >&2; fail "$2: not $3%"; }
+}
+# shares FILE: of labels cpu, in a profile.
+shares()
+{
+	labels "$1" cpu
+	total=$(sed 's/.*: //' "$T/labels" | paste -sd+ | bc)
+	share "$T/labels" part=one 10
+	share "$T/labels" 'inner=yes part=one' 20
+	share "$T/labels" none 30
+	share "$T/labels" part=two 40
+	only 4
+}
+mkdir "$T/cpu" "$T/fast"
+lost=$(counter labels_lost)
+LD_PRELOAD=$client "$fixtures/labels" cpu 6 || fail "cpu: status $?"
+snapshot --comm labels --type cpu --output "$T/cpu"
+valid "${files[0]}"
+shares "${files[0]}"
+is "$(counter labels_lost) == $lost" || fail "labels of a slow program lost: $(counter labels_lost)"
+figure "CPU by the kernel's samples, three threads: $(tr '\n' ' ' <"$T/labels")"
+LD_PRELOAD=$client "$fixtures/labels" fast 1 || fail "fast: status $?"
+snapshot --comm labels --type cpu --output "$T/fast"
+is "$(counter labels_lost) > $lost" || fail "lost labels are not counted"
+figure "a thread that changes labels all the time: $(($(counter labels_lost) - lost)) samples counted as without"
+
+stop_profd
+
+unset PROFD_SOCKET
+"$profctl" run --event timers --cpu "$T/timers" --heap "$T/timers-heap" -- "$fixtures/labels" cpu 6 2>"$T/err" ||
+	{ cat "$T/err" >&2; fail "under timers: status $?"; }
+valid "$T/timers"
+shares "$T/timers"
+figure "CPU by the program's own timers: $(tr '\n' ' ' <"$T/labels")"
