@@ -48,7 +48,7 @@ wait_for()
 	done
 	return 1
 }
-attached() { "$profctl" list | grep -Eq "^ *$1 .*attached"; }
+attached() { "$profctl" list | grep -E "^ *$1 .*attached" >/dev/null; }
 
 rm -rf "$out"
 mkdir -p "$out" "$T/run" "$T/state"

@@ -123,7 +123,7 @@ check_preload()
 	grep -q 'TEXTREL' <<<"$flags" && complain "libprofd.so has text relocations"
 	grep -q 'GNU_STACK.*E ' <<<"$flags" && complain "libprofd.so wants an executable stack"
 	# __tls_get_addr can allocate: inside malloc it must not be called.
-	nm -D --undefined-only "$library" | grep -q '__tls_get_addr' &&
+	nm -D --undefined-only "$library" | grep '__tls_get_addr' >/dev/null &&
 		complain "libprofd.so calls __tls_get_addr: some variable is not initial-exec"
 	return 0
 }
@@ -156,6 +156,18 @@ check_form()
 	[ -z "$hits" ] || complain "more than one system test with the number:" "$hits"
 }
 
+# A reader that stops at the first match ends whoever writes to it, by SIGPIPE, and with
+# pipefail that is a failure, or makes one of what is not there. grep into /dev/null reads
+# to the end.
+check_pipes()
+{
+	local hits
+
+	hits=$(find tests -name '*.sh' ! -name house.sh -print0 |
+		xargs -0 grep -nE '\|[[:space:]]*grep( -[A-Za-z-]+)* -[A-Za-z]*[qm]' || true)
+	[ -z "$hits" ] || complain "grep -q behind a pipe; use grep >/dev/null:" "$hits"
+}
+
 check_warnings()
 {
 	command -v clang >/dev/null || { echo "there is no clang here (tests/deps.sh install dev)"; exit 77; }
@@ -163,8 +175,8 @@ check_warnings()
 }
 
 case "${1:-}" in
-list) echo includes homes preload silence form warnings ;;
-includes | homes | preload | silence | form | warnings) "check_$1" ;;
-*) echo "usage: house.sh list|includes|homes|preload|silence|form|warnings" >&2; exit 2 ;;
+list) echo includes homes preload silence form pipes warnings ;;
+includes | homes | preload | silence | form | pipes | warnings) "check_$1" ;;
+*) echo "usage: house.sh list|includes|homes|preload|silence|form|pipes|warnings" >&2; exit 2 ;;
 esac
 exit $bad

@@ -29,7 +29,7 @@ peer profd 20 --with "LD_PRELOAD=$client"
 missing=()
 if ! [ -e "$jemalloc" ]; then
 	missing+=(libjemalloc2)
-elif MALLOC_CONF=prof:true LD_PRELOAD=$jemalloc /bin/true 2>&1 | grep -q Invalid; then
+elif MALLOC_CONF=prof:true LD_PRELOAD=$jemalloc /bin/true 2>&1 | grep Invalid >/dev/null; then
 	missing+=("a libjemalloc2 that can profile")
 else
 	peer jemalloc 20 --both "LD_PRELOAD=$jemalloc" \

@@ -22,7 +22,7 @@ line=$(grep -n '// LEAK' "$root/tests/fixtures/leak.cc" | cut -d: -f1)
 head -20 "$T/top"
 first=$(grep -m1 -E '^ *-?[0-9.]+ ?[kKMG]?i?B\b' "$T/top") || fail "no row of bytes in top's output"
 grep -q 'open_session' <<<"$first" || fail "the first row is not the leaking function: $first"
-grep -A2 -F "$first" "$T/top" | grep -Eq "leak\.cc:$line\b" || fail "top does not say leak.cc:$line"
+grep -A2 -F "$first" "$T/top" | grep -E "leak\.cc:$line\b" >/dev/null || fail "top does not say leak.cc:$line"
 
 # The same by numbers, out of Go's tool: what the last has beyond the first.
 eval "$(raw "${files[0]}" inuse_space leak=open_session | sed 's/\([a-z]*\)=/first_\1=/g')"

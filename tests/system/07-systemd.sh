@@ -44,10 +44,10 @@ grep -Eq '^cpu +[a-z-]+.* at [0-9]+ Hz' "$T/status" || { cat "$T/status"; journa
 
 inside systemd-run --quiet --unit leaky \
 	--setenv=LD_PRELOAD=/usr/lib/profd/libprofd.so "$fixtures/leak" 100 || fail "systemd-run"
-listed() { inside profctl --json list | grep -q '"comm": *"leak"'; }
+listed() { inside profctl --json list | grep '"comm": *"leak"' >/dev/null; }
 wait_for 10 listed || { journal; fail "the client did not attach"; }
 inside profctl list
-inside profctl --json list | grep -q '"unit": *"leaky.service"' || fail "its unit is not known"
+inside profctl --json list | grep '"unit": *"leaky.service"' >/dev/null || fail "its unit is not known"
 sleep 1
 heap=$(inside profctl snapshot --unit leaky.service) || { journal; fail "snapshot"; }
 # Something that is in the kernel most of the time, on an idle machine, too.
@@ -66,7 +66,7 @@ is "$kernel > 0" || fail "kernel functions have no names under the unit's protec
 
 inside systemd-run --quiet --unit hung "$fixtures/waits" hang || fail "systemd-run"
 inside systemd-run --quiet --unit waiting "$fixtures/waits" 20 || fail "systemd-run"
-hangs() { inside journalctl --no-pager -u hung | grep -q hangs; }
+hangs() { inside journalctl --no-pager -u hung | grep hangs >/dev/null; }
 wait_for 10 hangs || { inside journalctl --no-pager -u hung; fail "it does not hang"; }
 offcpu=$(inside profctl snapshot --type offcpu --all --seconds 3s) || { journal; fail "off-CPU snapshot"; }
 inside cat "$offcpu" >"$T/offcpu.pb.gz" || fail "no file $offcpu"

@@ -78,7 +78,7 @@ delta=$(total "$T/delta.pb.gz")
 difference=$(total -base "$T/before.pb.gz" "$T/after.pb.gz")
 is "0.6 * $difference <= $delta <= 1.05 * $difference" ||
 	fail "the delta has $delta bytes; the files around it differ by $difference"
-go tool pprof -raw "$T/delta.pb.gz" 2>&1 | grep -q '^Duration: 4' || fail "the delta's duration"
+go tool pprof -raw "$T/delta.pb.gz" 2>&1 | grep '^Duration: 4' >/dev/null || fail "the delta's duration"
 figure "heap?seconds=4: $delta bytes, within files that differ by $difference"
 
 echo "- the page, with its flame graph"

@@ -70,7 +70,7 @@ got 200 "/pid/$target_pid/debug/pprof/cmdline"
 cmp -s "$T/body" <(head -c -1 "/proc/$target_pid/cmdline") || fail "cmdline: $(tr '\0' ' ' <"$T/body")"
 got 200 '/debug/pprof/heap?debug=1'
 stack=$(sed -n '2s/.*@ //p' "$T/body")
-head -1 "$T/body" | grep -Eq '^heap profile: [0-9]+: [0-9]+ \[[0-9]+: [0-9]+\] @ heap_v2/524288$' ||
+head -1 "$T/body" | grep -E '^heap profile: [0-9]+: [0-9]+ \[[0-9]+: [0-9]+\] @ heap_v2/524288$' >/dev/null ||
 	fail "debug=1: $(head -1 "$T/body")"
 grep -q '^MAPPED_LIBRARIES:$' "$T/body" || fail "debug=1 has no mappings"
 got 200 /debug/pprof/symbol -d "${stack// /+}"

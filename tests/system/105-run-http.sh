@@ -13,7 +13,7 @@ echo "- served while it runs"
 "$profctl" run --heap "$T/at-end.pb.gz" --http "127.0.0.1:$port" -- "$fixtures/leak" 8 >"$T/out" 2>"$T/err" &
 run=$!
 own_pids+=("$run")
-serves() { curl -sf -o "$T/body" "$url/debug/pprof/heap?gc=1" && go tool pprof -top "$T/body" 2>"$T/e" | grep -q open_session; }
+serves() { curl -sf -o "$T/body" "$url/debug/pprof/heap?gc=1" && go tool pprof -top "$T/body" 2>"$T/e" | grep open_session >/dev/null; }
 wait_for 20 serves || { cat "$T/err" >&2; fail "no heap over HTTP"; }
 valid "$T/body"
 got 200 '/debug/pprof/profile?seconds=1' && cp "$T/body" "$T/cpu.pb.gz" && valid "$T/cpu.pb.gz"

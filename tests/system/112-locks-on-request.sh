@@ -27,7 +27,7 @@ word_is '0 0' || fail "it measures before it is asked: $(word)"
 
 snapshot --pid "$target_pid" --type threadcreate
 valid "${files[0]}"
-pprof -raw "${files[0]}" | grep -q 'threadcreate/count' || fail "threadcreate: the type"
+pprof -raw "${files[0]}" | grep 'threadcreate/count' >/dev/null || fail "threadcreate: the type"
 eval "$(raw "${files[0]}" threadcreate create_one='^^create_one$' c11='^^create_c11$')"
 [ "$create_one" -ge 12 ] || fail "$create_one threads created by create_one"
 is "$c11 * 12 <= $create_one * 7" && is "$total == $create_one + $c11" ||

@@ -8,7 +8,7 @@ socket=$PROFD_SOCKET
 PROFD_SOCKET=/nowhere/profd.sock target "$fixtures/leak" 60
 PROFD_SOCKET=$socket
 sleep 1.2
-"$profctl" list | grep -Eq "^ *$target_pid .*attached" || { "$profctl" list; fail "not found"; }
+"$profctl" list | grep -E "^ *$target_pid .*attached" >/dev/null || { "$profctl" list; fail "not found"; }
 PROFD_SOCKET=/nowhere/profd.sock target "$fixtures/leak" 60
 PROFD_SOCKET=$socket
 sleep 1.2

@@ -60,7 +60,7 @@ for comm in ../../../etc/x $'a\nb' .. / '' $'\xc3\xa4\xf0\x9f' '-rf *'; do
 	before=$(find "$T" -xdev -name '*.pb.gz' | wc -l)
 	"$profctl" --json snapshot --pid "$target_pid" --no-trim --output "$T/out" >"$T/said" || fail "no snapshot of $target_pid"
 	[ "$(find "$T" -xdev -name '*.pb.gz' | wc -l)" = $((before + 1)) ] || fail "the file of '$comm' is elsewhere"
-	ls "$T/out" | grep -qE "^heap_[A-Za-z0-9_-][A-Za-z0-9._-]*_${target_pid}_[0-9T.]+Z\.pb\.gz$" || { ls "$T/out"; fail "the name of '$comm'"; }
+	ls "$T/out" | grep -E "^heap_[A-Za-z0-9_-][A-Za-z0-9._-]*_${target_pid}_[0-9T.]+Z\.pb\.gz$" >/dev/null || { ls "$T/out"; fail "the name of '$comm'"; }
 	end_process "$target_pid"
 	end_process "$parent"
 done

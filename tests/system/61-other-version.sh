@@ -39,7 +39,7 @@ says()
 	reason_of "$target_pid" >"$T/reason"
 	grep -q "speaks table version $2, this profd version $ours: restart $3 after the upgrade" "$T/reason" ||
 		{ cat "$T/reason"; fail "$1"; }
-	"$profctl" list | grep -Eq "^ *$target_pid .*table version $2" || fail "$1: not in the table"
+	"$profctl" list | grep -E "^ *$target_pid .*table version $2" >/dev/null || fail "$1: not in the table"
 	[ "$("$profctl" list --all | grep -c "^ *$target_pid ")" = 1 ] || fail "$1: listed twice"
 	status_is 1 "$profctl" snapshot --pid "$target_pid"
 	one_line "table version $2, this profd version $ours"
@@ -70,6 +70,6 @@ fi
 exec 9<&-
 for pid in "${pids[@]}"; do wait "$pid" || fail "it ended with status $?"; done
 for pid in "${pids[@]}"; do
-	! "$profctl" list | grep -q "^ *$pid " || fail "still listed when gone"
+	! "$profctl" list | grep "^ *$pid " >/dev/null || fail "still listed when gone"
 done
 figure "$n clients of other versions named, each counted once"

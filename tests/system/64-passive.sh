@@ -28,7 +28,7 @@ told()
 {
 	# its exec may still be under way to the process table
 	wait_for 5 says "$1" "$2" || { cat "$T/reason"; fail "it does not say: $1"; }
-	"$profctl" list --all | grep -E "^ *$2 " | grep -Fq "$(cat "$T/reason")" || fail "not in the table"
+	"$profctl" list --all | grep -E "^ *$2 " | grep -F "$(cat "$T/reason")" >/dev/null || fail "not in the table"
 	figure "$(cat "$T/reason")"
 }
 

@@ -82,8 +82,8 @@ json_of cat "$T/enabled" "1 / ([u['client'] for u in j['units'] if u['unit'] == 
 [ "$(variable plain)" = $library ] || fail "LD_PRELOAD is $(variable plain)"
 [ "$(variable own)" = "$library:libjemalloc.so.2" ] || fail "LD_PRELOAD is $(variable own)"
 [ "$(variable odd)" = "$library:/opt/with space/lib%n\"q\".so" ] || fail "LD_PRELOAD is $(variable odd)"
-inside sh -c "tr '\\0' '\\n' </proc/$(property own MainPID)/environ" | grep -qx 'SAID=a b' || fail "a variable got lost"
-property asan Environment | grep -q "LD_PRELOAD=/usr/lib/libasan.so.8:$library" || fail "not behind libasan"
+inside sh -c "tr '\\0' '\\n' </proc/$(property own MainPID)/environ" | grep -x 'SAID=a b' >/dev/null || fail "a variable got lost"
+property asan Environment | grep "LD_PRELOAD=/usr/lib/libasan.so.8:$library" >/dev/null || fail "not behind libasan"
 [ "$(inside stat -c '%a %U %F' $etc/plain.service.d/50-profd.conf)" = "644 root regular file" ] || fail "the file's mode"
 inside systemd-analyze verify plain.service odd.service || fail "systemd finds fault with it"
 status_is 0 inside profctl enable plain

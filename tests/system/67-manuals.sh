@@ -15,7 +15,7 @@ for page in "${pages[@]}"; do
 	# Each of ours that a page refers to is there.
 	while read -r name section; do
 		case $name in
-		prof* | libprof*) find "$root"/{daemon,client} -name "$name.$section" | grep -q . ||
+		prof* | libprof*) find "$root"/{daemon,client} -name "$name.$section" | grep . >/dev/null ||
 			fail "$page: there is no $name($section)" ;;
 		esac
 	done < <(sed -n 's/^\.Xr \([^ ]*\) \([0-9]\).*/\1 \2/p' "$page")

@@ -38,7 +38,7 @@ is "1.8e9 <= $total <= 2.5e9" || fail "$total ns"
 is "$where == $total and $main == $total and $kernel == $total" || { pprof -traces "${files[0]}"; fail "not where it hangs"; }
 eval "$(raw "${files[0]}" waits)"
 is "$total == 1" || fail "$total waits"
-pprof -raw "${files[0]}" | grep -q "pid:\[$hanging\]" || fail "not labelled"
+pprof -raw "${files[0]}" | grep "pid:\[$hanging\]" >/dev/null || fail "not labelled"
 [[ $(basename "${files[0]}") == offcpu_*Z.pb.gz ]] || fail "${files[0]}"
 
 echo "- only while somebody asks"

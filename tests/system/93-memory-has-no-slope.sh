@@ -60,4 +60,4 @@ is "$growth_scribe <= 16384" || fail "the scribe grows"
 forgot() { [ "$(ls "/proc/$(scribe)/fd" | wc -l)" -le 600 ]; }
 wait_for 30 forgot || fail "the scribe holds $(ls "/proc/$(scribe)/fd" | wc -l) descriptors"
 is "$(resident "$engine") <= 65536" || fail "the daemon has $(resident "$engine") KiB"
-ls "$T/state" | grep -q . || fail "no profile was written meanwhile"
+ls "$T/state" | grep . >/dev/null || fail "no profile was written meanwhile"
