@@ -35,7 +35,8 @@ bool types_parse(struct peer *p, const Profd__Snapshot *q, struct series_spec *s
 	if (!spec->heap && !spec->cpu && !spec->offcpu && !spec->threads && !spec->trace &&
 	    !spec->waits)
 		spec->heap = true;
-	if ((spec->offcpu || spec->trace) && spec->seconds_ns == 0) /* nothing is measured before it is asked for */
+	/* nothing of these is measured before it is asked for */
+	if ((spec->offcpu || spec->trace) && spec->seconds_ns == 0)
 		spec->seconds_ns = MEASURE_DEFAULT_NS;
 	return true;
 }
