@@ -1,23 +1,36 @@
 #!/usr/bin/env python3
-"""Fails the Nth call of each kind, for every N, while a snapshot is taken.
+"""Fails the Nth call of each kind, for every N, while a snapshot is taken: by a scribe
+that knows the modules already, and by one that has just been started for it.
 
-    fail-calls.py SOCKET FAIL_FILE PID DAEMON_PID [MOST]
+    fail-calls.py SOCKET FAIL_FILE PID MOST PRELOAD COMMAND...
 
-The daemon runs with tests/fixtures/fail-calls.c preloaded. After each failure the
-next snapshot has to work, the daemon is still the same process, and it has no
-more descriptors than before. MOST: as many N of each kind, spread over all; 0: all
-of them.
+COMMAND is the daemon; it runs with PRELOAD, tests/fixtures/fail-calls.c. After each
+failure the next snapshot has to work, keeper and engine are still the same processes,
+and no process has more descriptors than before. MOST: as many N of each kind, spread
+over all; 0: all of them.
+
+What a scribe does before it waits for its first message is not counted: there it
+compiles an expression, for which the C library (2.36) crashes if it lacks memory.
+
+A new scribe reads files of programs by libdw and libelf, and these do crash where they
+have no memory. That is what the scribe is a process of its own for: it is replaced,
+and does not read that file again. For the next N to be the same as it was, the daemon
+is then started again, too.
 """
 import mmap
 import os
+import signal
 import socket
 import struct
+import subprocess
 import sys
+import time
 
 KINDS = ['malloc', 'open', 'write', 'fsync', 'ftruncate', 'linkat']
-ROLES = {'engine': 1, 'scribe': 2}
-path, page_path, pid, daemon, most = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(
-    sys.argv[5] if len(sys.argv) > 5 else 0)
+ROLES = {'engine': 1, 'scribe': 2, 'keeper': 3}
+PARSERS = [b'libdw', b'libelf']
+path, page_path, pid, most, preload = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+command = sys.argv[6:]
 page = mmap.mmap(os.open(page_path, os.O_RDWR), 4096)
 
 
@@ -59,24 +72,120 @@ def snapshot(send):
                 return files == 1
 
 
-def descriptors():
-    """Files of programs are opened and closed as the machine goes on; these are not."""
-    n = 0
-    for fd in os.listdir(f'/proc/{daemon}/fd'):
+def words(process, name):
+    try:
+        with open(f'/proc/{process}/{name}') as f:
+            return f.read()
+    except OSError:
+        return ''
+
+
+class Daemon:
+    process = None
+
+    def start(self):
+        self.process = subprocess.Popen(command, env=dict(os.environ, LD_PRELOAD=preload,
+                                                          FAIL_FILE=page_path))
+        end = time.monotonic() + 30
+        while not self.works():
+            if time.monotonic() > end or self.process.poll() is not None:
+                sys.exit('FAIL: the daemon does not start')
+            time.sleep(0.02)
+        for _ in range(3):
+            assert snapshot(False) and snapshot(True)
+
+    def works(self):
         try:
-            n += not os.readlink(f'/proc/{daemon}/fd/{fd}').startswith('/')
+            return snapshot(False)
         except OSError:
-            pass
-    return n
+            return False
+
+    def stop(self):
+        self.process.terminate()
+        if self.process.wait() != 0:
+            sys.exit(f'FAIL: the daemon ended with {self.process.returncode}')
 
 
-def scribe():
-    with open(f'/proc/{daemon}/task/{daemon}/children') as f:
-        for child in f.read().split():
-            with open(f'/proc/{child}/cmdline') as line:
-                if '--scribe' in line.read():
-                    return child
-    return None
+daemon = Daemon()
+
+
+def processes():
+    """By role; the starter is the keeper's child and the engine's parent. Without a
+    keeper the daemon is its engine."""
+    found, todo = {}, [daemon.process.pid]
+    while todo:
+        process = todo.pop()
+        line = words(process, 'cmdline')
+        todo += map(int, words(process, f'task/{process}/children').split())
+        role = 'scribe' if '--scribe' in line else 'engine' if '--engine' in line else (
+            'keeper' if process == daemon.process.pid else 'starter')
+        if line:
+            found[role] = process
+    if 'engine' not in found:
+        found['engine'] = found.pop('keeper')
+    return found
+
+
+def descriptors(process):
+    """Files of programs are opened and closed as the machine goes on; these are not."""
+    found = []
+    for fd in os.listdir(f'/proc/{process}/fd'):
+        try:
+            to = os.readlink(f'/proc/{process}/fd/{fd}')
+        except OSError:
+            continue
+        if not to.startswith('/') or to.startswith(('/memfd:profd', state)):
+            found.append(to)
+    return found
+
+
+state = os.path.join(os.path.dirname(os.path.dirname(path)), 'state')
+
+
+class Base:
+    """Who there is, and how many descriptors they have, while nothing is under way."""
+
+    def __init__(self):
+        self.take()
+
+    def take(self):
+        self.processes = processes()
+        self.n = {role: len(descriptors(process)) for role, process in self.processes.items()}
+
+    def restarted(self):
+        """Whether another scribe is there than was; it is taken to begin as this one did."""
+        now, before = processes().get('scribe'), self.processes.get('scribe')
+        self.processes['scribe'] = now
+        return now != before
+
+    def more(self):
+        return {role: len(descriptors(process)) - self.n[role]
+                for role, process in self.processes.items() if process}
+
+    def settled(self):
+        """Whoever has answered may still be about to close something."""
+        more, end = self.more(), time.monotonic() + 10
+        while max(more.values()) > 0 and time.monotonic() < end:
+            time.sleep(0.002)
+            more = self.more()
+        return more
+
+    def check(self, what):
+        for role, process in processes().items():
+            if role != 'scribe' and self.processes[role] != process:
+                sys.exit(f'FAIL: the {role} died: {what}')
+        if processes().keys() | {'scribe'} != self.processes.keys() | {'scribe'}:
+            sys.exit(f'FAIL: somebody died: {what}')
+        # the first may be the one that finds its scribe gone
+        if not snapshot(False) and not snapshot(False):
+            sys.exit(f'FAIL: the next snapshots fail: {what}')
+        restarted = self.restarted()
+        more = self.settled()
+        if max(more.values()) > 0:
+            worst = max(more, key=more.get)
+            sys.exit(f'FAIL: so many descriptors more: {more}: {what}\n'
+                     f'the {worst} has {sorted(descriptors(self.processes[worst]))}')
+        return restarted
 
 
 def fail(role, kind, at, send):
@@ -91,16 +200,12 @@ def fail(role, kind, at, send):
     return struct.unpack_from('I', page, 16)[0] == 1, came
 
 
-def check(what, base):
-    if not os.path.exists(f'/proc/{daemon}'):
-        sys.exit(f'FAIL: the daemon died: {what}')
-    for _ in range(2):
-        if snapshot(False):
-            break
-    else:
-        sys.exit(f'FAIL: the next snapshots fail: {what}')
-    if descriptors() > base + 1:
-        sys.exit(f'FAIL: {descriptors()} descriptors, {base} before: {what}')
+def end_scribe():
+    scribe = processes().get('scribe')
+    if scribe:
+        os.kill(scribe, signal.SIGKILL)
+        while 'scribe' in processes():
+            time.sleep(0.002)
 
 
 def calls_of(role, kind, send):
@@ -108,31 +213,72 @@ def calls_of(role, kind, send):
     return struct.unpack_from('I', page, 12)[0]
 
 
+def chosen(n, role):
+    """Which N of so many."""
+    if not most or n <= most:
+        return range(1, n + 1)
+    some = {1 + i * (n - 1) // (most - 1) for i in range(most)}
+    if role == 'engine':  # the answer comes last
+        some |= set(range(n - most, n + 1))
+    return sorted(some)
+
+
+class Counts:
+    lost = restarts = parsers = 0
+    failed_in = dict.fromkeys((*ROLES, 'new scribe'), 0)
+
+
+def crashed(new, what):
+    """Whether the scribe did, in a library that reads files."""
+    if not struct.unpack_from('I', page, 20)[0]:
+        return False
+    where = page[64:].split(b'\0')[0]
+    if not new or not any(name in where for name in PARSERS):
+        sys.exit(f'FAIL: a crash in {where.decode()}: {what}')
+    Counts.parsers += 1
+    return True
+
+
+def fail_every(role, kind, send, new, base):
+    """@new: with a scribe that has just begun."""
+    if new:
+        end_scribe()
+    n, who = calls_of(role, kind, send), 'new scribe' if new else role
+    print(f'{n} calls of {kind} in the {who}', file=sys.stderr, flush=True)
+    for at in chosen(n, role):
+        what = f'{kind} number {at} of {n} in the {who}'
+        if new:
+            end_scribe()
+        failed, came = fail(role, kind, at, send)
+        died = crashed(new, what)
+        Counts.failed_in[who] += failed
+        Counts.lost += failed and not came
+        Counts.restarts += base.check(what) and not new
+        if died:
+            daemon.stop()
+            daemon.start()
+            base.take()
+
+
 def main():
-    total = lost = restarts = 0
-    for _ in range(3):
-        assert snapshot(False) and snapshot(True)
-    base = descriptors()
-    for role in ROLES:
-        for kind in KINDS:
+    daemon.start()
+    base = Base()
+    for kind in KINDS:
+        for role in ROLES:
             for send in (False, True):
-                n = calls_of(role, kind, send)
-                every = range(1, n + 1)
-                if most and n > most:
-                    every = {1 + i * (n - 1) // (most - 1) for i in range(most)}
-                    if role == 'engine':  # the answer comes last
-                        every |= set(range(n - most, n + 1))
-                every = sorted(every)
-                for at in every:
-                    before = scribe()
-                    failed, came = fail(role, kind, at, send)
-                    total += failed
-                    restarts += scribe() != before
-                    if struct.unpack_from('I', page, 20)[0]:
-                        sys.exit(f'FAIL: a crash: {kind} number {at} of {n} in the {role}')
-                    lost += failed and not came
-                    check(f'{kind} number {at} of {n} in the {role}', base)
-    print(f'calls={total} lost={lost} restarts={restarts} descriptors={descriptors() - base}')
+                if role in base.processes:
+                    fail_every(role, kind, send, False, base)
+        fail_every('scribe', kind, False, True, base)
+    more = max(0, *base.settled().values())
+    daemon.stop()
+    print(f'calls={sum(Counts.failed_in.values())} lost={Counts.lost} '
+          f'restarts={Counts.restarts} parsers={Counts.parsers} descriptors={more} '
+          'in="' + ', '.join(f'{n} in the {who}' for who, n in Counts.failed_in.items()) + '"')
 
 
-main()
+try:
+    main()
+finally:
+    if daemon.process and daemon.process.poll() is None:
+        daemon.process.terminate()
+        daemon.process.wait()

@@ -59,7 +59,8 @@ static int try_candidate(struct search *s, int *ret_fd)
 	return 0;
 }
 
-/* One place, in each of its directories. */
+/* One place, in each of its directories. A keeper that has gone knows of none, and does
+ * not say which is the last. */
 static bool try_place(struct search *s, enum keeper_debug_place place, const char *name,
 		      int *ret_fd)
 {
@@ -76,7 +77,7 @@ static bool try_place(struct search *s, enum keeper_debug_place place, const cha
 			return true;
 		if (r != -ENOENT && r != -ERANGE)
 			s->counts->refused++;
-		if (once || r == -EINVAL)
+		if (once || r == -EINVAL || r == -ECONNRESET)
 			break;
 	}
 	return false;
