@@ -2,8 +2,8 @@
  * The engine's own state, shared by its files: engine.c (its life),
  * engine_cpu.c (records to samples), engine_stack.c (their stacks), engine_labels.c
  * (their labels), engine_timers.c (samples that clients took), engine_offcpu.c (waits),
- * engine_trace.c (traces), engine_look.c and
- * engine_threads.c (threads from outside), engine_clients.c (clients come and go),
+ * engine_trace.c (traces), engine_look.c and engine_threads.c (threads from outside),
+ * engine_clients.c (clients come and go),
  * engine_memory.c (nothing grows with time), engine_reload.c (settings change),
  * engine_service.c (the service manager).
  */

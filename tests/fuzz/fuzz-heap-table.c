@@ -27,6 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fd = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct heap_age ages[HEAP_AGES_MAX];
 	struct heap_copy *copy;
+	uint32_t set;
 	size_t n;
 
 	if (fd < 0)
@@ -34,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (write(fd, data, size) == (ssize_t)size) {
 		mend(fd, size);
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+		(void)!heap_table_set_at(fd, 1, 1000000, &set);
 		if (heap_table_copy(fd, &copy) == 0) {
 			(void)!heap_table_ages(fd, copy, 1000000, ages, HEAP_AGES_MAX, &n);
 			heap_copy_free(copy);
