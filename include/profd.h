@@ -142,7 +142,7 @@ static inline int profd_stop_cpu(int fd)
  * cut), 512 in all. A program may use some 4,000 different sets of them, so what goes
  * in are routes and tenants, and not the number of a request. New threads begin without;
  * to hand one's labels to a worker, pass it profd_labels_get() for profd_labels_set().
- * Not in signal handlers. A label costs some 100 ns, none at all without the client.
+ * Not in signal handlers.
  */
 
 /* As profd_find_(), but asks once; the cache's own address says that there is none. */
