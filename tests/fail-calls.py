@@ -253,8 +253,9 @@ def fail_every(role, kind, send, new, base):
         died = crashed(new, what)
         Counts.failed_in[who] += failed
         Counts.lost += failed and not came
-        Counts.restarts += base.check(what) and not new
-        if died:
+        ended = base.check(what)
+        Counts.restarts += ended and not new
+        if died or (new and ended and failed):
             daemon.stop()
             daemon.start()
             base.take()

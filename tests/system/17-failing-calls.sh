@@ -16,5 +16,5 @@ python3 "$root/tests/fail-calls.py" "$PROFD_SOCKET" "$T/page" "$target_pid" "${F
 eval "$(cat "$T/failed")"
 figure "$calls calls failed ($in): $lost snapshots were not written and said so, the scribe" \
 	"began anew $restarts times, 0 crashes but $parsers of new scribes in libdw, $descriptors descriptors more"
-is "$calls > 100" || fail "only $calls calls failed: nothing is proven"
+is "$calls > 60" || fail "only $calls calls failed: nothing is proven"
 find "$T/state" -type f | xargs -r "$gocheck" >"$T/gocheck.log" 2>&1 || { tail -3 "$T/gocheck.log" >&2; fail "a file is not valid"; }
