@@ -3,7 +3,7 @@
 # uses appears under the labels that its threads had then, and under no others: to the
 # byte at rate 1, in nested scopes, in threads, in fork's children, and after scopes that
 # an exception left; the CPU's by shares. What is refused is refused, and costs nothing
-# but itself: profd's own keys, a ninth label, a set too many.
+# but itself: profd's own keys, a ninth label.
 . "$(dirname "$0")/../lib.sh"
 
 labels() { python3 "$root/tests/labels.py" "$@" >"$T/labels"; }
