@@ -178,12 +178,28 @@ void engine_trace_mark(struct engine *e, enum profile_type type, pid_t pid)
 
 /* ---- those that are there when it begins */
 
+/* Each look asks the keeper, which on a busy machine takes its time, and rings fill up
+ * meanwhile: of one process so many threads are looked at in any case, of many only as long
+ * as this. */
+#define SCAN_NS	  (50 * NSEC_PER_MSEC)
+#define SCAN_SURE 64
+
 struct scan {
 	struct engine *engine;
 	struct tracing *tracing;
 	pid_t pid;
-	unsigned left;
+	unsigned n;
+	uint64_t end_ns;
 };
+
+static bool is_over(const struct scan *s)
+{
+	if (s->n >= PROFD_MAX_TRACE_SEEN)
+		return true;
+	if (s->tracing->ask.pid && s->n < SCAN_SURE)
+		return false;
+	return clock_mono_ns() > s->end_ns;
+}
 
 static bool scan_thread(pid_t tid, void *userdata)
 {
@@ -194,12 +210,12 @@ static bool scan_thread(pid_t tid, void *userdata)
 	struct waiting w;
 	int r;
 
-	if (s->left == 0)
+	if (is_over(s))
 		return false;
 	r = waiting_look(e->ctx.keeper, s->pid, tid, &w);
 	if (r < 0 && r != -EAGAIN)
 		return true;
-	s->left--;
+	s->n++;
 	event.time_ns = clock_mono_ns(); /* what came before tells more than this look */
 	event.kind = r == 0 ? TRACE_ASLEEP : TRACE_READY;
 	if (r == 0 && w.n_functions > 0)
@@ -217,13 +233,13 @@ static void scan_process(pid_t pid, void *userdata)
 	struct engine *e = s->engine;
 
 	s->pid = pid;
-	if (s->left > 0 && is_wanted(e, s->tracing, process_get(e->ctx.processes, pid)))
+	if (!is_over(s) && is_wanted(e, s->tracing, process_get(e->ctx.processes, pid)))
 		(void)process_each_thread(e->ctx.keeper, pid, scan_thread, s);
 }
 
 static void scan(struct engine *e, struct tracing *t)
 {
-	struct scan s = {.engine = e, .tracing = t, .left = PROFD_MAX_TRACE_SEEN};
+	struct scan s = {.engine = e, .tracing = t, .end_ns = clock_mono_ns() + SCAN_NS};
 
 	if (t->ask.pid)
 		scan_process(t->ask.pid, &s);

@@ -24,9 +24,28 @@ start_work()
 	work=$!
 	own_pids+=("$work")
 	exec 9>"$T/go"
-	wait_for 10 grep -q pipe_read "/proc/$work/wchan" || true
+	wait_for 10 grep -q trace-work "/proc/$work/comm" || fail "no fixture"
 }
 tracing() { [ "$(counter traces)" -gt 0 ]; }
+
+# trace_work FILE [COMMAND...]: a trace of the fixture, which ends when that does: however
+# long it takes to get the CPU. What stands in @meanwhile runs before its end.
+meanwhile=:
+trace_work()
+{
+	local file=$1
+	shift
+	start_work "$@"
+	get "/pid/$work/debug/pprof/trace?seconds=300.5" -m 120 9>&- &
+	asking=$!
+	wait_for 20 tracing || fail "no trace is under way"
+	echo >&9
+	wait_for 60 grep -q "^$work " "$T/said" || fail "the fixture does not end"
+	$meanwhile
+	exec 9>&-
+	wait "$asking"
+	mv "$T/body" "$file"
+}
 
 # check FILE: against what the fixture has said.
 check()
@@ -38,8 +57,8 @@ check()
 		[ -n "$running" ] || { cat "$T/told"; fail "thread $tid is not there"; }
 		figure "$(field "$T/told" "$tid" 10): running $((running / 1000)) us of $((cpu / 1000)), waiting $((waiting / 1000)) us, $((slept / 1000)) in nanosleep"
 		is "abs($running - $cpu) <= 0.03 * $cpu + 500e3" || fail "thread $tid: running $running, CPU time $cpu"
-		# from timer to CPU the thread is not asleep, but it has not come back either
-		is "$waiting >= $slept * 0.9 - 1e6" || fail "thread $tid: waiting $waiting, slept $slept"
+		# it may be preempted between its waking and its looking at the clock
+		is "$waiting + $(field "$T/told" "$tid" 6) >= $slept * 0.9 - 1e6" || fail "thread $tid: waiting $waiting, slept $slept"
 		[ "$(field "$T/told" "$tid" 8)" = 1 ] || fail "thread $tid: its end is not shown"
 		n=$((n + 1))
 	done <"$T/said"
@@ -48,67 +67,48 @@ check()
 		cut -f10 "$T/told" | grep -xF -- "$(printf %b "$name")" >/dev/null || { cat "$T/told"; fail "no thread $name"; }
 	done
 	awk -F'\t' '$1 == "in" && $2 == "burn_here" { n = $3 } END { exit !(n > 4) }' "$T/told" || { cat "$T/told"; fail "samples of burn_here"; }
-	grep -Eq '^waiting	.*nanosleep.*	[1-9]' "$T/told" || { cat "$T/told"; fail "no wait in nanosleep"; }
+	# on a machine with very many switches not every wait has its stack
+	zcat "$1" | grep 'waits one has its stack' >/dev/null ||
+		grep -Eq '^waiting	.*nanosleep.*	[1-9]' "$T/told" || { cat "$T/told"; fail "no wait in nanosleep"; }
 	grep -q $'^lost\t0\t0$' "$T/told" || { cat "$T/told"; fail "lost events"; }
 	! awk -F'\t' -v pid="$work" '$1 == "thread" && $2 != pid' "$T/told" | grep . || fail "other processes"
 }
 
-echo "- of one process, through profctl"
-start_work
-"$profctl" snapshot --type trace --seconds 10s --pid "$work" --output "$T" >"$T/path" 9>&- &
-snapshot=$!
-own_pids+=("$snapshot")
-wait_for 10 tracing || fail "no trace is under way"
-echo >&9
-wait_for 20 grep -q "^$work " "$T/said" || fail "the fixture does not end"
-"$profctl" snapshot --type threads --pid "$work" --output "$T" >/dev/null
-exec 9>&-
-wait "$snapshot" || fail "no trace"
-file=$(cat "$T/path")
-[[ $file == "$T"/trace_*Z.json.gz ]] || fail "its name: $file"
-check "$file"
+echo "- of one process, up to its end"
+start_http
+look() { "$profctl" snapshot --type threads --pid "$work" --output "$T" >/dev/null; }
+meanwhile=look
+trace_work "$T/whole.json.gz"
+grep -qi '^content-disposition: attachment; filename="trace"' "$T/head" || { cat "$T/head"; fail "headers"; }
+check "$T/whole.json.gz"
 grep -qx "snapshot	threads	$work" "$T/told" || { cat "$T/told"; fail "the snapshot is not shown"; }
-figure "$(stat -c %s "$file") bytes, $(zcat "$file" | wc -c) of JSON, of $(grep -c '"ph":' <(zcat "$file")) events"
+is "$(awk -F'\t' '$1 == "seconds" { print $2 }' "$T/told") < 120" || fail "the end of the process did not end it"
+zcat "$T/whole.json.gz" | grep 'incomplete: the process ended' >/dev/null || fail "does not say that it is incomplete"
+figure "$(stat -c %s "$T/whole.json.gz") bytes, $(zcat "$T/whole.json.gz" | wc -c) of JSON"
+for seconds in 0.25 1e-1; do
+	got 200 "/comm/bash/debug/pprof/trace?seconds=$seconds"
+	trace "$T/body" "$T/told"
+	# a busy machine comes late, never early
+	is "$(awk -F'\t' '$1 == "seconds" { print $2 }' "$T/told") - $seconds >= 0" || fail "seconds=$seconds"
+done
 
 echo "- of the machine, into the state directory; a process that comes and goes"
 "$profctl" snapshot --type trace --seconds 2s >"$T/path" &
 snapshot=$!
 own_pids+=("$snapshot")
-wait_for 10 tracing || fail "no trace is under way"
-bash -c 'exec -a brief sleep 0.3' &
-brief=$!
-own_pids+=("$brief")
-wait "$brief" "$snapshot" || fail "no trace"
+while kill -0 "$snapshot" 2>/dev/null; do sleep 0.3; done
+wait "$snapshot" || fail "no trace"
 file=$(cat "$T/path")
 [[ $file == "$T"/state/trace_*Z.json.gz ]] || fail "its name: $file"
 trace "$file" "$T/told"
-grep -P "^thread\t$brief\t$brief\t.*\t1\tsleep\tsleep$" "$T/told" >"$T/brief" || { cat "$T/told"; fail "the process that came and went"; }
-is "abs($(cut -f5 "$T/brief") - 300e6) < 100e6" || { cat "$T/brief"; fail "it waited for 300 ms"; }
+grep -P '^thread\t.*\t1\tsleep\tsleep$' "$T/told" >"$T/brief" || { grep ^thread "$T/told"; fail "no process that came and went"; }
+is "$(cut -f5 "$T/brief" | sort -n | tail -1) > 250e6" || { cat "$T/brief"; fail "none waited for 300 ms"; }
 figure "the machine: $(grep -c ^thread "$T/told") threads in $(zcat "$file" | wc -c) bytes"
-
-echo "- over HTTP, up to the end of the process"
-start_http
-start_work
-get "/pid/$work/debug/pprof/trace?seconds=60.5" 9>&- &
-asking=$!
-wait_for 10 tracing || fail "no trace is under way"
-echo >&9
-wait_for 20 grep -q "^$work " "$T/said" || fail "the fixture does not end"
-exec 9>&-
-wait "$asking"
-grep -qi '^content-disposition: attachment; filename="trace"' "$T/head" || { cat "$T/head"; fail "headers"; }
-mv "$T/body" "$T/http.json.gz"
-check "$T/http.json.gz"
-is "$(awk -F'\t' '$1 == "seconds" { print $2 }' "$T/told") < 60" || fail "the end of the process did not end it"
-zcat "$T/http.json.gz" | grep 'incomplete: the process ended' >/dev/null || fail "does not say that it is incomplete"
-for seconds in 0.25 1e-1 0.1; do
-	got 200 "/comm/bash/debug/pprof/trace?seconds=$seconds"
-	trace "$T/body" "$T/told"
-	is "abs($(awk -F'\t' '$1 == "seconds" { print $2 }' "$T/told") - $seconds) < 0.2" || fail "seconds=$seconds"
-done
 
 echo "- an ordinary user"
 for_everyone
+cp "$http" "$T/bin"
+http=$T/bin/profd-http
 cp "$BUILD/fixtures/trace-work" "$T/bin"
 fixtures=$T/bin
 uid=$((1000000 + $$)) # that nobody else has on this machine
@@ -119,19 +119,13 @@ one_line 'profctl: .*--pid'
 status_is 1 "${nobody[@]}" "$profctl" snapshot --type trace --seconds 100ms --pid $$ --output "$T/theirs"
 one_line 'profctl: .*belongs to another user'
 [ -z "$(ls "$T/theirs")" ] || fail "a file"
-start_work "${nobody[@]}"
-wait_for 10 grep -q trace-work "/proc/$work/comm"
-"${nobody[@]}" "$profctl" snapshot --type trace --seconds 10s --pid "$work" --output "$T/theirs" >"$T/path" 9>&- &
-snapshot=$!
-own_pids+=("$snapshot")
-wait_for 10 tracing || fail "no trace is under way"
-echo >&9
-wait_for 20 grep -q "^$work " "$T/said" || fail "the fixture does not end"
-"$profctl" snapshot --type cpu --output "$T" >/dev/null
-exec 9>&-
-wait "$snapshot" || fail "no trace"
-check "$(cat "$T/path")"
+http_prefix=("${nobody[@]}")
+start_http
+meanwhile=whole_machine
+whole_machine() { "$profctl" snapshot --type cpu --output "$T" >/dev/null; }
+trace_work "$T/theirs.json.gz" "${nobody[@]}"
+check "$T/theirs.json.gz"
 ! grep ^snapshot "$T/told" || fail "a snapshot of the machine is shown"
 if [ "$(cat /proc/sys/kernel/perf_event_paranoid)" -gt 1 ] || [ "$(cat /proc/sys/kernel/kptr_restrict)" -gt 0 ]; then
-	! zcat "$(cat "$T/path")" | grep kallsyms || fail "kernel frames"
+	! zcat "$T/theirs.json.gz" | grep kallsyms || fail "kernel frames"
 fi

@@ -15,6 +15,7 @@
 
 #include "daemon/profile/freeze.h"
 #include "daemon/profile/trace.h"
+#include "daemon/scribe/json.h"
 #include "daemon/scribe/trace.h"
 #include "profd/base.h"
 #include "profd/limits.h"
@@ -301,6 +302,31 @@ static void test_names_and_notes_are_escaped(void **state)
 	json_decref(trace);
 }
 
+/* By itself: profiles have only valid strings. */
+static void test_bytes_that_are_no_text(void **state)
+{
+	static const char clean[] =
+		"\"\\\"\\\\\\u000a\\u0001\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf"
+		"\xbd\\u007f\xc3\xa9\"";
+	int fd = memfd_create("text", MFD_CLOEXEC);
+	uint8_t packed[256], *text;
+	struct gzip_writer *w;
+	size_t n;
+	ssize_t got;
+
+	assert_int_equal(gzip_writer_new(fd, &w), 0);
+	json_put_string(w, ODD);
+	assert_int_equal(gzip_writer_finish(w), 0);
+	gzip_writer_free(w);
+	got = pread(fd, packed, sizeof(packed), 0);
+	assert_true(got > 0);
+	assert_int_equal(gzip_inflate(packed, (size_t)got, 1024, &text, &n), 0);
+	assert_int_equal(n, sizeof(clean) - 1);
+	assert_memory_equal(text, clean, n);
+	free(text);
+	close(fd);
+}
+
 static void test_refuses_what_makes_no_sense(void **state)
 {
 	static const struct trace_event bad[] = {
@@ -332,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_the_dead_do_nothing),
 		cmocka_unit_test(test_waits_say_why),
 		cmocka_unit_test(test_names_and_notes_are_escaped),
+		cmocka_unit_test(test_bytes_that_are_no_text),
 		cmocka_unit_test(test_refuses_what_makes_no_sense),
 	};
 
