@@ -78,6 +78,27 @@ static void offcpu_close(struct engine *e, struct window *w)
 {
 }
 
+static int threads(struct engine *e, const struct threads_ask *ask, threads_done_t done,
+		   void *userdata)
+{
+	return -ENOTSUP;
+}
+
+static int trace_open(struct engine *e, const struct threads_ask *ask, struct tracing **ret,
+		      char *why, size_t size)
+{
+	snprintf(why, size, "not here");
+	return -ENOTSUP;
+}
+
+static void trace_close(struct engine *e, struct tracing *t)
+{
+}
+
+static void trace_mark(struct engine *e, enum profile_type type, pid_t pid)
+{
+}
+
 static void end(void)
 {
 	fprintf(stderr, "%llu messages\n", (unsigned long long)n_messages);
@@ -94,6 +115,10 @@ static bool start(void)
 	ctx.watch = watch;
 	ctx.offcpu_open = offcpu_open;
 	ctx.offcpu_close = offcpu_close;
+	ctx.threads = threads;
+	ctx.trace_open = trace_open;
+	ctx.trace_close = trace_close;
+	ctx.trace_mark = trace_mark;
 	ctx.private = true; /* no pause between connections */
 	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null_fd < 0 || !mkdtemp(dir) || sd_event_new(&ctx.loop) < 0 ||

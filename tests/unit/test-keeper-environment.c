@@ -56,7 +56,7 @@ static pid_t start(size_t others)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(ready[1], STDOUT_FILENO);
-		execle("/bin/sh", "sh", "-c", "echo; exec sleep 1000", NULL, variables);
+		execle("/bin/sh", "sh", "-c", "echo; kill -STOP $$", NULL, variables);
 		_exit(1);
 	}
 	assert_int_equal(read(ready[0], &c, 1), 1);
