@@ -227,7 +227,7 @@ static int fill(int fd, struct heap_copy *copy, struct raw *raw)
 		return r;
 	check_frames(copy);
 	r = heap_table_labels(fd, &copy->header, &copy->labels);
-	if (r < 0)
+	if (r < 0 && r != -EBADMSG) /* a heap is worth having without them, too */
 		return r;
 	return check_buckets(raw, copy);
 }

@@ -52,9 +52,9 @@ old 7 "$PROFD_SOCKET"
 n=1
 says 'by message' 7 profd
 # What the message says is not what the table is: refused either way.
-old $ours "$PROFD_SOCKET" 4
+old $ours "$PROFD_SOCKET" 8
 n=2
-says 'by message alone' 4 profd
+says 'by message alone' 8 profd
 old 5 "$PROFD_SOCKET" $ours
 n=3
 says 'by table alone' 5 profd
