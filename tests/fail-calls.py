@@ -29,6 +29,7 @@ import time
 KINDS = ['malloc', 'open', 'write', 'fsync', 'ftruncate', 'linkat']
 ROLES = {'engine': 1, 'scribe': 2, 'keeper': 3}
 PARSERS = [b'libdw', b'libelf']
+BENEATH = [b'fail-calls', b'libc.so', b'libgcc']
 path, page_path, pid, most, preload = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 command = sys.argv[6:]
 page = mmap.mmap(os.open(page_path, os.O_RDWR), 4096)
@@ -232,9 +233,12 @@ def crashed(new, what):
     """Whether the scribe did, in a library that reads files."""
     if not struct.unpack_from('I', page, 20)[0]:
         return False
-    where = page[64:].split(b'\0')[0]
-    if not new or not any(name in where for name in PARSERS):
-        sys.exit(f'FAIL: a crash in {where.decode()}: {what}')
+    files = page[64:1088].split(b'\0')[0].split()
+    # the innermost that is neither the handler itself nor a function it gave its memory to
+    culprit = next((f for f in files if not any(name in f for name in BENEATH)), b'?')
+    if not new or not any(name in culprit for name in PARSERS):
+        sys.exit(f'FAIL: a crash in {b" of ".join(files).decode()}: {what}')
+    print(f'crashed in {culprit.decode()}: {what}', file=sys.stderr, flush=True)
     Counts.parsers += 1
     return True
 

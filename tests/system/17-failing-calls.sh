@@ -9,12 +9,14 @@
 head -c 4096 /dev/zero >"$T/page"
 chmod 666 "$T/page" # the engine and the scribe are another user's
 mkdir -p "$T/run" "$T/state"
-target "$fixtures/leak" 280
-python3 "$root/tests/fail-calls.py" "$PROFD_SOCKET" "$T/page" "$target_pid" "${FAIL_MOST:-12}" "$fixtures/fail-calls" \
+most=${FAIL_MOST:-12}
+target "$fixtures/leak" $((most ? 280 : 20000))
+python3 "$root/tests/fail-calls.py" "$PROFD_SOCKET" "$T/page" "$target_pid" "$most" "$fixtures/fail-calls" \
 	"$profd" --runtime-dir "$T/run" --state-dir "$T/state" --rotate 0 >"$T/failed" 2>"$T/profd.log" ||
 	{ grep FAIL "$T/profd.log" >&2; fail "see above"; }
 eval "$(cat "$T/failed")"
 figure "$calls calls failed ($in): $lost snapshots were not written and said so, the scribe" \
 	"began anew $restarts times, 0 crashes but $parsers of new scribes in libdw, $descriptors descriptors more"
+{ grep -o '^crashed in [^:]*' "$T/profd.log" || true; } | sort | uniq -c | while read -r times where; do figure "$times $where"; done
 is "$calls > 60" || fail "only $calls calls failed: nothing is proven"
 find "$T/state" -type f | xargs -r "$gocheck" >"$T/gocheck.log" 2>&1 || { tail -3 "$T/gocheck.log" >&2; fail "a file is not valid"; }
