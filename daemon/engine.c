@@ -189,14 +189,21 @@ static int make_rooms(struct engine *e)
 	return e->kernel && e->unknown && e->missing ? 0 : -ENOMEM;
 }
 
+/* Whoever gave the directory may be root, and can do there what we cannot. */
+static void refuse_directory(const char *path, const char *option, int error, char *why,
+			     size_t why_size)
+{
+	snprintf(why, why_size, "%s: %s (to user id %u, as which profd works): choose another with %s",
+		 path, strerror(-error), geteuid(), option);
+}
+
 static int open_store(struct engine *e, char *why, size_t why_size)
 {
 	const struct config *c = e->config;
 	int r = store_new(c->state_dir, &c->limits, &e->ctx.store);
 
 	if (r < 0)
-		snprintf(why, why_size, "%s: %s: choose another with --state-dir", c->state_dir,
-			 strerror(-r));
+		refuse_directory(c->state_dir, "--state-dir", r, why, why_size);
 	return r;
 }
 
@@ -229,8 +236,7 @@ static int open_socket(struct engine *e, int passed, char *why, size_t why_size)
 	if (r == -EADDRINUSE)
 		snprintf(why, why_size, "%s: another profd listens there", path);
 	else if (r < 0)
-		snprintf(why, why_size, "%s: %s: choose another with --runtime-dir", c->runtime_dir,
-			 strerror(-r));
+		refuse_directory(c->runtime_dir, "--runtime-dir", r, why, why_size);
 	return r;
 }
 

@@ -9,7 +9,10 @@ profctl=$BUILD/profctl
 out=$BUILD/demo
 python=/usr/bin/python3
 T=$(mktemp -d /tmp/profd-demo.XXXXXX)
+chmod 755 "$T" # the daemon is not root, even if root starts it
 pids=()
+series=()
+unset PROFD_RATE PROFD_DISABLE PROFD_TRIM PROFD_CPU PROFD_BLOCK PROFD_MUTEX
 
 bold=; plain=
 [ -t 1 ] && { bold=$(printf '\033[1m'); plain=$(printf '\033[0m'); }
@@ -75,27 +78,33 @@ grow=$!
 wait_for attached "$leak"
 wait_for attached "$grow"
 sleep 1
-"$profctl" list >"$T/shown"
+# (a daemon that root starts sees the whole machine: others may have the client, too)
+"$profctl" list | grep -E "^ *(PID|$leak|$grow) " >"$T/shown"
 indent <"$T/shown"
 
 step "3. Five heap snapshots of each, two seconds apart"
-shown "profctl snapshot --every 2s --count 5 --output $(basename "$out")"
-"$profctl" snapshot --verbose --every 2s --count 5 --output "$out" >"$T/files" 2>"$T/trims"
-sed 's|.*/|  |' "$T/files"
+for pid in "$leak" "$grow"; do
+	shown "profctl snapshot --pid $pid --every 2s --count 5 --output $(basename "$out") &"
+	"$profctl" snapshot --verbose --pid "$pid" --every 2s --count 5 --output "$out" \
+		>"$T/files.$pid" 2>"$T/trims.$pid" &
+	series+=($!)
+done
+for pid in "${series[@]}"; do wait "$pid"; done
+cat "$T/files.$leak" "$T/files.$grow" | sed 's|.*/|  |'
 
 printf '\n%s\n' "Before each, the program gave its free memory back, so that its RSS and its
 bytes in use can be compared:"
 # (as profctl says it, without the time, to fit the line)
 sed -E 's/^profctl: //; s/ \([0-9]+\):/:/; s/ @[0-9.]+s:/:/; s/python3: trim/python3:/; s/leak: trim/leak:   /' \
-	"$T/trims" | sort -s -k1,1 | indent
+	"$T/trims.$leak" "$T/trims.$grow" | indent
 
 # show PID TITLE: what grew in its files between first and last.
 show()
 {
 	local first last
 
-	first=$(grep "_$1_" "$T/files" | head -1)
-	last=$(grep "_$1_" "$T/files" | tail -1)
+	first=$(head -1 "$T/files.$1")
+	last=$(tail -1 "$T/files.$1")
 	step "$2"
 	shown "profctl top LAST --base FIRST"
 	"$profctl" top "$last" --base "$first" >"$T/shown"
