@@ -7,10 +7,11 @@
 #
 # SET: "build" is what `make` and `make demo` need; "test" what `make check` needs
 # as well; "deb" what `make deb` needs, "bench" what `make bench` needs; "dev" what
-# `make fuzz`, `tidy` and `format` need. A part is looked for where it is used (a header by the compiler,
-# a program in PATH), not in the package manager's books: another distribution,
-# or a library built by hand, is as good. Nothing is asked of the network unless
-# something is missing.
+# `make fuzz`, `tidy` and `format` need. A part is looked for where it is used (a
+# header by the compiler, a program in PATH), not in the package manager's books:
+# another distribution, or a library built by hand, is as good. Building packages asks
+# those books itself, hence the two of "deb" that are looked for by a file of theirs.
+# Nothing is asked of the network unless something is missing.
 set -eu
 
 parts()
@@ -38,12 +39,13 @@ parts()
 		header crypt.h libcrypt-dev
 		header curl/curl.h libcurl4-openssl-dev
 		header uthash.h uthash-dev
-		header curl/curl.h libcurl4-openssl-dev
 		END
 		;;
 	deb)
 		parts build
 		cat <<-END
+		file /usr/share/build-essential build-essential
+		program pydoc3 python3
 		program dh debhelper
 		program dpkg-buildpackage dpkg-dev
 		program fakeroot fakeroot
