@@ -4,7 +4,7 @@
 # stays open in any of them, and the next snapshot works: malloc, open, write, fsync,
 # ftruncate and linkat, the Nth of each.
 #
-# FAIL_MOST=0: every N; else so many of each kind, spread over all.
+# FAIL_MOST=0: every N, an hour; else so many of each kind, spread over all.
 . "$(dirname "$0")/../lib.sh"
 head -c 4096 /dev/zero >"$T/page"
 chmod 666 "$T/page" # the engine and the scribe are another user's
