@@ -8,12 +8,12 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "client/http/endpoint.h"
 #include "client/http/targets.h"
 #include "profd/base.h"
 #include "profd/limits.h"
+#include "profd/self.h"
 
 #define METRICS "text/plain; version=0.0.4; charset=utf-8"
 
@@ -165,19 +165,6 @@ static void put_targets(FILE *to, const struct answer *a)
 	}
 }
 
-static uint64_t resident_bytes(void)
-{
-	unsigned long long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (f) {
-		if (fscanf(f, "%*u %llu", &pages) != 1)
-			pages = 0;
-		fclose(f);
-	}
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 /* Of this process, as Prometheus' own libraries name it. */
 static void put_process(FILE *to, const struct endpoint_counts *c)
 {
@@ -188,7 +175,7 @@ static void put_process(FILE *to, const struct endpoint_counts *c)
 	fprintf(to, "process_cpu_seconds_total %.3f\n",
 		(double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
 	put_head(to, "process_resident_memory_bytes", "gauge", "Resident memory of profd-http.");
-	fprintf(to, "process_resident_memory_bytes %" PRIu64 "\n", resident_bytes());
+	fprintf(to, "process_resident_memory_bytes %" PRIu64 "\n", self_resident_bytes());
 	put_head(to, "profd_http_requests_total", "counter", "Requests answered.");
 	fprintf(to, "profd_http_requests_total %" PRIu64 "\n", c->requests);
 	put_head(to, "profd_http_refused_total", "counter",

@@ -9,6 +9,7 @@
 #include "daemon/heap/read.h"
 #include "daemon/scribe/quarantine.h"
 #include "profd/base.h"
+#include "profd/self.h"
 #include "proto/heap_table.h"
 
 #define REPORT_MAX_PATH 511 /* bytes of the path of a file in quarantine */
@@ -102,19 +103,6 @@ static void gauge(struct report_state *s, const char *name, uint64_t value, cons
 {
 	count(s, name, value, help);
 	s->counters[s->state.n_counters - 1].gauge = true;
-}
-
-static uint64_t resident_bytes(void)
-{
-	unsigned long long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (f) {
-		if (fscanf(f, "%*u %llu", &pages) != 1)
-			pages = 0;
-		fclose(f);
-	}
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void count_cpu(struct control_context *ctx, struct report_state *s)
@@ -246,7 +234,7 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "debug_files", scribe.debug_files, "separate debug files handed over");
 	count(s, "debug_files_refused", scribe.debug_refused,
 	      "debug files of another build, of another owner, or too large");
-	gauge(s, "resident_bytes", resident_bytes(), "memory of the daemon");
+	gauge(s, "resident_bytes", self_resident_bytes(), "memory of the daemon");
 }
 
 /* The end of a long path says more than its beginning. All of it has to fit into
