@@ -164,14 +164,10 @@ static void count_offcpu(struct control_context *ctx, struct report_state *s)
 	      "events and stacks that traces had no room for");
 }
 
-static void count_all(struct control_context *ctx, struct report_state *s)
+static void count_clients(struct control_context *ctx, struct report_state *s)
 {
 	const struct control_counters *c = &ctx->counters;
-	struct scribe_stats scribe;
-	struct store_stats store;
 
-	count_cpu(ctx, s);
-	count_offcpu(ctx, s);
 	gauge(s, "clients", heap_clients_count(ctx->clients), "attached clients");
 	count(s, "tables_stored", ctx->tables.stored,
 	      "heap tables that the service manager keeps, too");
@@ -186,6 +182,13 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "attach_refused", c->attach_refused, "heap tables that were refused");
 	count(s, "attach_other_version", c->attach_other_version,
 	      "of these, tables of another version: profctl list says whose");
+}
+
+static void count_profiles(struct control_context *ctx, struct report_state *s)
+{
+	const struct control_counters *c = &ctx->counters;
+	struct store_stats store;
+
 	count(s, "snapshots_written", c->snapshots_written, "profiles written");
 	count(s, "snapshots_failed", c->snapshots_failed, "profiles that could not be written");
 	store_get_stats(ctx->store, &store);
@@ -195,6 +198,12 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "heaps_last", c->heaps_last, "last heaps of processes that ended");
 	count(s, "programs_unexamined", allocators_unexamined(ctx->allocators),
 	      "programs too large to be searched for an allocator of their own");
+}
+
+static void count_peers(struct control_context *ctx, struct report_state *s)
+{
+	const struct control_counters *c = &ctx->counters;
+
 	count(s, "peers_refused", c->peers_refused, "connections beyond the limit");
 	count(s, "peers_refused_user", c->peers_refused_user,
 	      "connections beyond one user's share");
@@ -209,6 +218,10 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	      "times that they were refused, and the old ones kept");
 	count(s, "messages_suppressed", ctx->journal.suppressed,
 	      "messages to the journal beyond the limit");
+}
+
+static void count_memory(struct control_context *ctx, struct report_state *s)
+{
 	gauge(s, "windows_bytes", windows_bytes(ctx->windows), "memory of samples not yet written");
 	gauge(s, "processes", process_count(ctx->processes), "processes known");
 	count(s, "processes_refused", process_table_refused(ctx->processes),
@@ -223,6 +236,12 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "perf_maps_refused", module_table_perf_maps_refused(ctx->modules),
 	      "perf-map files that were not plain, not their process's own, open to others, or too "
 	      "large");
+}
+
+static void count_scribe(struct control_context *ctx, struct report_state *s)
+{
+	struct scribe_stats scribe;
+
 	gauge(s, "scribe_pending", scribe_pending(ctx->scribe), "profiles being symbolized");
 	scribe_get_stats(ctx->scribe, &scribe);
 	count(s, "scribe_restarts", scribe.restarts, "scribes that died");
@@ -234,6 +253,18 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	count(s, "debug_files", scribe.debug_files, "separate debug files handed over");
 	count(s, "debug_files_refused", scribe.debug_refused,
 	      "debug files of another build, of another owner, or too large");
+}
+
+/* In the order in which they are shown. */
+static void count_all(struct control_context *ctx, struct report_state *s)
+{
+	count_cpu(ctx, s);
+	count_offcpu(ctx, s);
+	count_clients(ctx, s);
+	count_profiles(ctx, s);
+	count_peers(ctx, s);
+	count_memory(ctx, s);
+	count_scribe(ctx, s);
 	gauge(s, "resident_bytes", self_resident_bytes(), "memory of the daemon");
 }
 
