@@ -30,7 +30,7 @@ profctl_c := args command connect deliver disable dropin embedded enable enabled
 daemon_c := config config_files engine engine_clients engine_cpu engine_labels engine_look \
 	engine_memory engine_offcpu engine_reload engine_service engine_stack engine_threads \
 	engine_timers engine_trace fdstore main notify privilege symbolize_file watchdog \
-	keeper/confine keeper/debug keeper/environment keeper/guard keeper/keeper \
+	keeper/confine keeper/debug keeper/environment keeper/filter keeper/guard keeper/keeper \
 	keeper/machine keeper/open keeper/pass keeper/peek keeper/permit keeper/remote \
 	keeper/serve keeper/starter keeper/tracepoint keeper/walk \
 	proc/allocator proc/elf proc/elf_links proc/elf_sections proc/ending proc/identity \

@@ -16,7 +16,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
-#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -24,16 +23,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/keeper/filter.h"
 #include "profd/base.h"
 
 #define BIT(cap) (1ULL << (cap))
-
-/* Sanitizers call what they please. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 uint64_t confine_keeper_capabilities(void)
 {
@@ -200,10 +193,8 @@ static int add_keeper_rules(scmp_filter_ctx filter)
 	static const int ptraces[] = {PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_GETREGSET,
 				      PTRACE_DETACH};
 	static const int prctls[] = {PR_SET_PDEATHSIG, PR_SET_TIMERSLACK};
-	int r = 0;
+	int r = filter_add(filter, SCMP_ACT_ALLOW, keeper_calls, ARRAY_SIZE(keeper_calls));
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(keeper_calls); i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, keeper_calls[i], 0);
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, no_code);
 	if (r == 0)
@@ -225,10 +216,9 @@ static int add_engine_rules(scmp_filter_ctx filter)
 	const scmp_datum_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID |
 				    CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 	const struct scmp_arg_cmp not_unix = SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0);
-	int r = 0;
+	int r = filter_add(filter, SCMP_ACT_ERRNO(EPERM), engine_refused,
+			   ARRAY_SIZE(engine_refused));
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(engine_refused); i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), engine_refused[i], 0);
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (r == 0)
@@ -240,28 +230,12 @@ static int add_engine_rules(scmp_filter_ctx filter)
 	return r;
 }
 
-static int load(uint32_t otherwise, int (*add_rules)(scmp_filter_ctx filter))
-{
-	scmp_filter_ctx filter = SANITIZED ? NULL : seccomp_init(otherwise);
-	int r;
-
-	if (!filter)
-		return SANITIZED ? 0 : -ENOMEM;
-	r = seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1);
-	if (r == 0)
-		r = add_rules(filter);
-	if (r == 0)
-		r = seccomp_load(filter);
-	seccomp_release(filter);
-	return r;
-}
-
 int confine_keeper_calls(void)
 {
-	return load(SCMP_ACT_ERRNO(EPERM), add_keeper_rules);
+	return filter_load(SCMP_ACT_ERRNO(EPERM), add_keeper_rules);
 }
 
 int confine_engine_calls(void)
 {
-	return load(SCMP_ACT_ALLOW, add_engine_rules);
+	return filter_load(SCMP_ACT_ALLOW, add_engine_rules);
 }

@@ -27,7 +27,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -35,19 +34,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/keeper/filter.h"
 #include "profd/base.h"
 #include "profd/limits.h"
 
 #define SANDBOX_DATA_BYTES    (1ULL << 30)
 #define SANDBOX_ADDRESS_BYTES (16ULL << 30)
 #define SANDBOX_SPARE_FDS     64
-
-/* Sanitizers reserve more than any limit, and call what they please. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 static void set_limit(int resource, rlim_t value)
 {
@@ -64,7 +57,7 @@ static void set_limits(void)
 {
 	set_limit(RLIMIT_CORE, 0);
 	set_limit(RLIMIT_NOFILE, PROFD_SCRIBE_MAX_MODULES + SANDBOX_SPARE_FDS);
-	if (SANITIZED)
+	if (FILTER_SANITIZED)
 		return;
 	set_limit(RLIMIT_DATA, SANDBOX_DATA_BYTES);
 	set_limit(RLIMIT_AS, SANDBOX_ADDRESS_BYTES);
@@ -174,12 +167,10 @@ static int add_rules(scmp_filter_ctx filter)
 	const struct scmp_arg_cmp unnamed = SCMP_A2(SCMP_CMP_MASKED_EQ, O_TMPFILE, O_TMPFILE);
 	const struct scmp_arg_cmp named = SCMP_A2(SCMP_CMP_MASKED_EQ, O_TMPFILE & ~O_DIRECTORY, 0);
 	const struct scmp_arg_cmp data = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
-	int r = 0;
+	int r = filter_add(filter, SCMP_ACT_ALLOW, allowed, ARRAY_SIZE(allowed));
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(allowed); i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+	if (r == 0)
+		r = filter_add(filter, SCMP_ACT_ERRNO(EACCES), refused, ARRAY_SIZE(refused));
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, data);
 	if (r == 0)
@@ -188,23 +179,6 @@ static int add_rules(scmp_filter_ctx filter)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, unnamed);
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 1, named);
-	return r;
-}
-
-static int filter_calls(void)
-{
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r;
-
-	if (!filter)
-		return -ENOMEM;
-	/* the kernel's own words for what it refuses */
-	r = seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1);
-	if (r == 0)
-		r = add_rules(filter);
-	if (r == 0)
-		r = seccomp_load(filter);
-	seccomp_release(filter);
 	return r;
 }
 
@@ -219,10 +193,10 @@ int sandbox_enter(int socket)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	drop_capabilities();
-	if (SANITIZED)
+	if (FILTER_SANITIZED)
 		return 0;
 	forbid_files();
-	r = filter_calls();
+	r = filter_load(SCMP_ACT_KILL_PROCESS, add_rules);
 	/* A kernel without filters has the rest all the same; and where an outer
 	 * filter forbids this one, that one stands. */
 	return r == -EINVAL || r == -ENOSYS || r == -EPERM ? 0 : r;
