@@ -41,17 +41,6 @@ static bool is_disabled(struct keeper *keeper, pid_t pid)
 	return n > 0 && passive_is_disabled(text, (size_t)n);
 }
 
-static bool is_filtered(struct keeper *keeper, pid_t pid)
-{
-	char text[IDENTITY_MAX_BYTES];
-	const char *line;
-
-	if (identity_read_text(keeper, pid, KEEPER_STATUS, text) < 0)
-		return false;
-	line = strstr(text, "\nSeccomp:");
-	return line && strtol(line + strlen("\nSeccomp:"), NULL, 10) != 0;
-}
-
 /* Only these can be in a table's way, and only when they are low. */
 static bool describe_limit(struct keeper *keeper, pid_t pid, char *ret, size_t size)
 {
@@ -81,13 +70,14 @@ static bool describe_limit(struct keeper *keeper, pid_t pid, char *ret, size_t s
 
 void passive_describe(struct keeper *keeper, pid_t pid, char *ret, size_t size)
 {
+	bool filtered;
 	char why[160];
 
 	if (is_disabled(keeper, pid))
 		snprintf(why, sizeof(why), "switched off by " WORD " in its environment");
 	else if (describe_limit(keeper, pid, why, sizeof(why)))
 		;
-	else if (is_filtered(keeper, pid))
+	else if (process_read_filtered(keeper, pid, &filtered) == 0 && filtered)
 		snprintf(why, sizeof(why), "a filter of system calls (seccomp) was in the way");
 	else
 		snprintf(why, sizeof(why), "memory was refused to it, or it is still starting");
