@@ -43,10 +43,27 @@ size_t environment_pick(const char *text, size_t bytes, char *ret, size_t size, 
 	}
 }
 
+/* Of the @got bytes of @text, which begins a string or, @within, in the midst of one: how
+ * many are done with. A string that has no end in so many is too long for any of ours. */
+static size_t pass(const char *text, size_t got, bool *within, char *ret, size_t size, size_t *n)
+{
+	size_t done;
+
+	if (*within) {
+		done = strnlen(text, got);
+		*within = done == got;
+		return *within ? got : done + 1;
+	}
+	done = environment_pick(text, got, ret, size, n);
+	*within = done == 0;
+	return *within ? got : done;
+}
+
 ssize_t environment_read(struct peek *peek, pid_t pid, const char *stat, char *ret, size_t size)
 {
 	const uint8_t *bytes = NULL;
 	uint64_t start, end;
+	bool within = false;
 	size_t n = 0;
 	int r = find(stat, &start, &end);
 
@@ -54,15 +71,12 @@ ssize_t environment_read(struct peek *peek, pid_t pid, const char *stat, char *r
 		return r;
 	end = min(end, start + PROFD_MAX_ENVIRON_BYTES);
 	while (start < end) {
-		size_t wanted = min((size_t)(end - start), (size_t)PEEK_BYTES), whole;
+		size_t wanted = min((size_t)(end - start), (size_t)PEEK_BYTES);
 		ssize_t got = peek_read(peek, pid, start, wanted, &bytes);
 
 		if (got <= 0)
 			return got < 0 ? got : -EFAULT;
-		whole = environment_pick((const char *)bytes, (size_t)got, ret, size, &n);
-		if (whole == 0) /* the rest of one that is too long for any of ours */
-			whole = (size_t)got;
-		start += whole;
+		start += pass((const char *)bytes, (size_t)got, &within, ret, size, &n);
 	}
 	return (ssize_t)n;
 }

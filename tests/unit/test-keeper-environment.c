@@ -34,24 +34,14 @@ static void test_picks_ours_alone(void **state)
 	assert_int_equal(environment_pick("", 0, ret, sizeof(ret), &n), 0);
 }
 
-/* A program with an environment of @others bytes of others before ours. */
-static pid_t start(size_t others)
+/* A program that stands still, with this environment. */
+static pid_t start(char **variables)
 {
-	size_t n = others / 1024;
-	char **variables = calloc(n + 3, sizeof(*variables));
 	pid_t pid;
 	int ready[2];
 	char c;
 
 	assert_int_equal(pipe(ready), 0);
-	for (size_t i = 0; i < n; i++) {
-		variables[i] = malloc(1024);
-		memset(variables[i], 'x', 1023);
-		memcpy(variables[i], "SECRET=", 7);
-		variables[i][1023] = '\0';
-	}
-	variables[n] = (char *)"PROFD_DISABLE=1";
-	variables[n + 1] = (char *)"PASSWORD=hunter2";
 	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -65,6 +55,34 @@ static pid_t start(size_t others)
 	return pid;
 }
 
+static void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* One that has @others bytes of others before ours. */
+static pid_t start_behind(size_t others)
+{
+	size_t n = others / 1024;
+	char **variables = calloc(n + 3, sizeof(*variables));
+	pid_t pid;
+
+	for (size_t i = 0; i < n; i++) {
+		variables[i] = malloc(1024);
+		memset(variables[i], 'x', 1023);
+		memcpy(variables[i], "SECRET=", 7);
+		variables[i][1023] = '\0';
+	}
+	variables[n] = (char *)"PROFD_DISABLE=1";
+	variables[n + 1] = (char *)"PASSWORD=hunter2";
+	pid = start(variables);
+	for (size_t i = 0; i < n; i++)
+		free(variables[i]);
+	free(variables);
+	return pid;
+}
+
 static void test_of_a_real_process(void **state)
 {
 	static const size_t others[] = {0, 16000, 100000};
@@ -73,16 +91,38 @@ static void test_of_a_real_process(void **state)
 
 	assert_int_equal(keeper_new_local(&keeper), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-		pid_t pid = start(others[i]);
+		pid_t pid = start_behind(others[i]);
 		ssize_t n = keeper_read_file(keeper, pid, KEEPER_ENVIRON, ret, sizeof(ret));
 
 		assert_int_equal(n, sizeof("PROFD_DISABLE=1"));
 		assert_string_equal(ret, "PROFD_DISABLE=1");
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		stop(pid);
 		assert_true(keeper_read_file(keeper, pid, KEEPER_ENVIRON, ret, sizeof(ret)) < 0);
 	}
 	keeper_free(keeper);
+}
+
+/* Each piece of it that is read but the first begins with our name, and none is a variable. */
+static void test_of_one_that_is_longer_than_a_piece(void **state)
+{
+	static char long_one[3 * PEEK_BYTES];
+	char *variables[] = {long_one, (char *)"PROFD_RATE=1", NULL};
+	struct keeper *keeper;
+	char ret[256];
+	pid_t pid;
+
+	memset(long_one, 'x', sizeof(long_one) - 1);
+	memcpy(long_one, "SECRET=", 7);
+	memcpy(long_one + PEEK_BYTES, "PROFD_A=1", 9);
+	memcpy(long_one + 2 * PEEK_BYTES, "PROFD_B=1", 9);
+	long_one[2 * PEEK_BYTES + 100] = '\0';
+	pid = start(variables);
+	assert_int_equal(keeper_new_local(&keeper), 0);
+	assert_int_equal(keeper_read_file(keeper, pid, KEEPER_ENVIRON, ret, sizeof(ret)),
+			 sizeof("PROFD_RATE=1"));
+	assert_string_equal(ret, "PROFD_RATE=1");
+	keeper_free(keeper);
+	stop(pid);
 }
 
 static void test_stat_that_says_nothing(void **state)
@@ -106,6 +146,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_picks_ours_alone),
 		cmocka_unit_test(test_of_a_real_process),
+		cmocka_unit_test(test_of_one_that_is_longer_than_a_piece),
 		cmocka_unit_test(test_stat_that_says_nothing),
 	};
 
