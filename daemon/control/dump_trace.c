@@ -4,9 +4,7 @@
  */
 #include <errno.h>
 
-#include "daemon/control/comments.h"
 #include "daemon/control/dump-state.h"
-#include "daemon/control/sight.h"
 #include "profd/base.h"
 
 static int freeze_trace(struct dump *d, const struct trace *trace, const struct dump_filter *filter,
@@ -17,27 +15,16 @@ static int freeze_trace(struct dump *d, const struct trace *trace, const struct 
 		.type = PROFILE_TRACE,
 		.period = 1,
 		.time_unix_ns = d->time_unix_ns,
-		.only_pid = filter->pid,
-		.only_comm = filter->comm,
-		.only_unit = filter->unit,
 	};
 	struct sight sight = {0};
-	int r;
+	int r = dump_restrict(d, filter, trace_aggregate(trace), &how, &sight);
 
-	if (filter->one_user) {
-		r = sight_init(d->ctx, filter->uid, filter->pid, trace_aggregate(trace), &sight);
-		if (r < 0)
-			return r;
-		how.only_lives = sight.lives;
-		how.n_only_lives = sight.n_lives;
-		how.no_kernel = !sight.kernel;
+	if (r < 0)
+		return r;
+	if (filter->one_user)
 		comments_of_sight(&comments, &sight);
-	}
 	comments_of_trace(&comments, d->ctx, d->note);
-	how.comments = comments.lines;
-	how.n_comments = comments.n;
-	r = freeze_aggregate(d->ctx->modules, trace_aggregate(trace), &how, ret);
-	comments_done(&comments);
+	r = dump_freeze(d, trace_aggregate(trace), &comments, &how, ret);
 	sight_done(&sight);
 	return r;
 }
