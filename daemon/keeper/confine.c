@@ -28,11 +28,9 @@
 
 #define BIT(cap) (1ULL << (cap))
 
-uint64_t confine_keeper_capabilities(void)
-{
-	return BIT(CAP_PERFMON) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) |
-	       BIT(CAP_CHECKPOINT_RESTORE) | BIT(CAP_SYSLOG) | BIT(CAP_IPC_LOCK);
-}
+#define KEEPER_CAPABILITIES                                                                        \
+	(BIT(CAP_PERFMON) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) |                       \
+	 BIT(CAP_CHECKPOINT_RESTORE) | BIT(CAP_SYSLOG) | BIT(CAP_IPC_LOCK))
 
 /* ---- capabilities */
 
@@ -86,7 +84,7 @@ static int keep_capabilities(uint64_t kept)
 
 int confine_keeper(void)
 {
-	return keep_capabilities(confine_keeper_capabilities());
+	return keep_capabilities(KEEPER_CAPABILITIES);
 }
 
 int confine_engine(uid_t uid, gid_t gid)

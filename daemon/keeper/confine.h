@@ -7,14 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What the keeper lives on, as bits. */
-uint64_t confine_keeper_capabilities(void);
-
 /* What this process has, as bits. */
 uint64_t confine_held_capabilities(void);
 
-/* The keeper: of root's capabilities those above, so far as there are; what is not
- * among them can never come back. Then no system call but what its verbs need. */
+/* The keeper: of root's capabilities those that it lives on, so far as there are; what is
+ * not among them can never come back. Then no system call but what its verbs need. */
 int confine_keeper(void);
 int confine_keeper_calls(void);
 

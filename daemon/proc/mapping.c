@@ -110,7 +110,8 @@ static bool may_join(const struct process_map *a, const struct process_map *b)
 	return a->module == b->module && a->module->kind == MODULE_JIT && a->end == b->start;
 }
 
-int mapping_insert(struct process *process, const struct process_map *map)
+/* Maps @map over whatever was there; adjacent code without a file is joined. */
+static int insert(struct process *process, const struct process_map *map)
 {
 	size_t i;
 	int rc = mapping_cut(process, map->start, map->end);
@@ -198,7 +199,7 @@ int mapping_add(struct process *process, struct module *module, uint64_t start, 
 			map.file_offset = 0;
 		module_add_place(module, &(struct module_place){start, end, map.file_offset});
 	}
-	return mapping_insert(process, &map);
+	return insert(process, &map);
 }
 
 struct reading {

@@ -162,19 +162,6 @@ bool module_offset_to_vaddr(const struct module *module, uint64_t offset, uint64
 	return false;
 }
 
-bool module_vaddr_to_offset(const struct module *module, uint64_t vaddr, uint64_t *ret_offset)
-{
-	for (unsigned i = 0; i < module->n_segments; i++) {
-		const struct module_segment *s = &module->segments[i];
-
-		if (vaddr < s->vaddr || vaddr - s->vaddr >= s->bytes)
-			continue;
-		*ret_offset = s->file_offset + (vaddr - s->vaddr);
-		return true;
-	}
-	return false;
-}
-
 void module_build_id_hex(const struct module *module, char *ret)
 {
 	static const char digits[] = "0123456789abcdef";

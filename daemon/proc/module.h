@@ -153,9 +153,8 @@ const struct cfi_module *module_cfi(struct module_table *table, struct module *m
 
 void module_add_place(struct module *module, const struct module_place *place);
 
-/* File offset <-> ELF address, by program headers. False: in no executable segment. */
+/* File offset to ELF address, by program headers. False: in no executable segment. */
 bool module_offset_to_vaddr(const struct module *module, uint64_t offset, uint64_t *ret_vaddr);
-bool module_vaddr_to_offset(const struct module *module, uint64_t vaddr, uint64_t *ret_offset);
 
 /* Lower-case hex; "" when there is none. @ret: 2*MODULE_BUILD_ID_MAX+1 bytes. */
 void module_build_id_hex(const struct module *module, char *ret);

@@ -51,7 +51,6 @@ void owner_inherit(struct process *child, const struct process *parent, uint64_t
 
 /* Another program runs from here on. */
 void entry_begin_life(struct process_table *table, struct process_entry *e);
-void entry_drop(struct process_table *table, struct process_entry *e);
 void entry_mark_alive(struct process_table *table, struct process_entry *e);
 void entry_mark_exited(struct process_table *table, struct process_entry *e, uint64_t time_ns);
 
@@ -61,10 +60,7 @@ void entry_forget_threads(struct process_entry *e);
 
 void process_copy_comm(char ret[PROCESS_COMM_BYTES], const char *comm);
 
-/* Maps @map over whatever was there; adjacent code without a file is joined.
- * Returns 0, -ENOMEM, or -ENOSPC beyond PROFD_MAX_MAPPINGS. */
-int mapping_insert(struct process *process, const struct process_map *map);
-/* Unmaps start..end. Returns as above. */
+/* Unmaps start..end. Returns 0, -ENOMEM, or -ENOSPC beyond PROFD_MAX_MAPPINGS. */
 int mapping_cut(struct process *process, uint64_t start, uint64_t end);
 void mapping_clear(struct process *process);
 int mapping_copy(struct process *to, const struct process *from);

@@ -63,7 +63,7 @@ void entry_mark_exited(struct process_table *table, struct process_entry *e, uin
 	DL_APPEND(table->exited, e);
 }
 
-void entry_drop(struct process_table *table, struct process_entry *e)
+static void drop_entry(struct process_table *table, struct process_entry *e)
 {
 	entry_mark_alive(table, e);
 	HASH_DEL(table->processes, e);
@@ -80,7 +80,7 @@ void process_table_free(struct process_table *table)
 	if (!table)
 		return;
 	HASH_ITER (hh, table->processes, e, next)
-		entry_drop(table, e);
+		drop_entry(table, e);
 	free(table->disowned);
 	free(table);
 }
@@ -120,7 +120,7 @@ struct process_entry *entry_make(struct process_table *table, pid_t pid)
 			table->distrusted = true; /* some may have gone unheard */
 			return NULL;
 		}
-		entry_drop(table, table->exited);
+		drop_entry(table, table->exited);
 	}
 	e = calloc(1, sizeof(*e));
 	if (!e)
@@ -218,7 +218,7 @@ struct process *process_get(struct process_table *table, pid_t pid)
 	if (!e)
 		return NULL;
 	if (load(table, e) < 0 && !known) {
-		entry_drop(table, e);
+		drop_entry(table, e);
 		return NULL;
 	}
 	if (known) /* an exec, or another process with the pid, may have gone unheard */
@@ -350,7 +350,7 @@ void process_reap(struct process_table *table, uint64_t time_ns)
 		if (has_threads_left(table, table->exited))
 			entry_mark_alive(table, table->exited);
 		else
-			entry_drop(table, table->exited);
+			drop_entry(table, table->exited);
 	}
 	if (table->distrusted)
 		sweep(table, time_ns);

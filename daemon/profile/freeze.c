@@ -56,13 +56,6 @@ struct type_info {
 
 #define EVENT_NAME "" /* stands for freeze.event */
 
-#define HEAP_TYPES                                                                                 \
-	.types = {{"alloc_objects", "count"},                                                      \
-		  {"alloc_space", "bytes"},                                                        \
-		  {"inuse_objects", "count"},                                                      \
-		  {"inuse_space", "bytes"}},                                                       \
-	.n_types = 4, .period = {"space", "bytes"}, .drop_frames = HEAP_DROP_FRAMES
-
 #define WAIT_TYPES                                                                                 \
 	.types = {{"contentions", "count"}, {"delay", "nanoseconds"}}, .n_types = 2,               \
 	.period = {"contentions", "count"}
@@ -108,8 +101,15 @@ static const struct type_info infos[] = {
 			   .n_types = 1,
 			   .period = {"events", "count"},
 			   .process_labels = true},
-	[PROFILE_HEAP] = {.name = "heap", HEAP_TYPES, .default_type = "inuse_space"},
-	[PROFILE_ALLOCS] = {.name = "allocs", HEAP_TYPES, .default_type = "alloc_space"},
+	[PROFILE_HEAP] = {.name = "heap",
+			  .types = {{"alloc_objects", "count"},
+				    {"alloc_space", "bytes"},
+				    {"inuse_objects", "count"},
+				    {"inuse_space", "bytes"}},
+			  .n_types = 4,
+			  .period = {"space", "bytes"},
+			  .default_type = "inuse_space",
+			  .drop_frames = HEAP_DROP_FRAMES},
 };
 
 const char *profile_type_name(enum profile_type type)
@@ -120,16 +120,6 @@ const char *profile_type_name(enum profile_type type)
 const char *profile_drop_frames(enum profile_type type)
 {
 	return infos[type].drop_frames ?: "";
-}
-
-int profile_type_parse(const char *name, enum profile_type *ret_type)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(infos); i++)
-		if (!strcmp(infos[i].name, name)) {
-			*ret_type = (enum profile_type)i;
-			return 0;
-		}
-	return -EINVAL;
 }
 
 static const char *type_name(const char *name, const struct freeze *how)

@@ -37,7 +37,8 @@
  *
  * PROFILE_OFFCPU depends on none: waits/count, offcpu/nanoseconds. Nor do
  * PROFILE_THREADS: threads/count; PROFILE_BLOCK and PROFILE_MUTEX:
- * contentions/count, delay/nanoseconds; PROFILE_THREADCREATE: threadcreate/count.
+ * contentions/count, delay/nanoseconds; PROFILE_THREADCREATE: threadcreate/count;
+ * PROFILE_HEAP: allocated objects and bytes, those in use.
  *
  * PROFILE_TRACE is what a trace's events refer to (trace.h), events/count: it travels to
  * the scribe beside these, and is never a file of its own.
@@ -45,7 +46,6 @@
 enum profile_type {
 	PROFILE_CPU,
 	PROFILE_HEAP,
-	PROFILE_ALLOCS,
 	PROFILE_CYCLES,
 	PROFILE_EVENT,
 	PROFILE_OFFCPU,
@@ -93,13 +93,10 @@ struct frozen {
 #define FROZEN_NONE UINT32_MAX
 
 /* Returns 0; -EINVAL: the aggregate's number of values is not that of the type
- * (those listed above; heap and allocs: allocated objects and bytes, those
- * in use); or -ENOMEM. *ret_frozen is the caller's until frozen_done(). */
+ * (those listed above); or -ENOMEM. *ret_frozen is the caller's until frozen_done(). */
 int freeze_aggregate(struct module_table *modules, const struct aggregate *a,
 		     const struct freeze *how, struct frozen *ret_frozen);
 void frozen_done(struct frozen *frozen);
 
-const char *profile_type_name(enum profile_type type);	 /* "cpu" (all three), "heap", "allocs",
-							  * "offcpu", "threads", "block" .. */
+const char *profile_type_name(enum profile_type type);	 /* "cpu" (all three), "heap" .. */
 const char *profile_drop_frames(enum profile_type type); /* an expression; "": none */
-int profile_type_parse(const char *name, enum profile_type *ret_type);

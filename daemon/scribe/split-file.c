@@ -41,11 +41,6 @@ const char split_names[1 + SPLIT_N_PARTS][SPLIT_NAME_BYTES] = {
 	[1 + SPLIT_ADDR] = ".debug_addr", [1 + SPLIT_RANGES] = ".debug_ranges",
 };
 
-bool split_file_is_package(const struct split_file *file)
-{
-	return file->index;
-}
-
 static void find_parts(struct split_file *file)
 {
 	char name[SPLIT_NAME_BYTES + sizeof(".dwo")];

@@ -26,8 +26,6 @@ enum split_part {
 #define SPLIT_NAME_BYTES 20
 extern const char split_names[1 + SPLIT_N_PARTS][SPLIT_NAME_BYTES];
 
-bool split_file_is_package(const struct split_file *file);
-
 /* What of the file's sections is the unit's: of a package its own part, else all.
  * @ret_parts: SPLIT_N_OF_FILE. Returns 0; -ENOENT: there is no such unit; -EBADMSG. */
 int split_file_parts(const struct split_file *file, uint64_t unit_id, struct bytes *ret_parts);
