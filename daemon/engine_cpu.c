@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <sys/sysmacros.h>
 
 #include "daemon/control/losses.h"
 #include "daemon/cpu/record.h"
@@ -58,28 +57,12 @@ static void on_gone(pid_t pid, pid_t tid, uint64_t time_ns, void *userdata)
 	process_on_exit(e->ctx.processes, pid, tid, time_ns);
 }
 
-static void on_mmap(const struct sampler_mmap *m, void *userdata)
+static void on_mmap(const struct process_mmap *m, uint64_t time_ns, void *userdata)
 {
 	struct engine *e = userdata;
-	struct process_mmap mmap = {
-		.pid = m->pid,
-		.start = m->start,
-		.bytes = m->bytes,
-		.file_offset = m->file_offset,
-		.path = m->path,
-		.key =
-			{
-				.dev = makedev(m->major, m->minor),
-				.inode = m->inode,
-				.inode_generation = m->inode_generation,
-				.build_id = m->build_id,
-				.build_id_bytes = m->build_id_bytes,
-			},
-		.executable = m->executable,
-	};
 
-	if (m->time_ns >= e->from_ns)
-		process_on_mmap(e->ctx.processes, &mmap);
+	if (time_ns >= e->from_ns)
+		process_on_mmap(e->ctx.processes, m);
 }
 
 static void on_sample(const struct sampler_sample *s, void *userdata)

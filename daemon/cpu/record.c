@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 
 #include "profd/base.h"
 
@@ -186,7 +187,7 @@ static const char *take_text(struct reader *r)
 static int parse_mmap2(struct reader *r, uint16_t misc, struct record *ret)
 {
 	const struct mmap2_head *h = take(r, sizeof(*h));
-	struct sampler_mmap *m = &ret->mmap;
+	struct process_mmap *m = &ret->mmap;
 	const char *path;
 
 	if (!h)
@@ -194,10 +195,8 @@ static int parse_mmap2(struct reader *r, uint16_t misc, struct record *ret)
 	path = take_text(r);
 	if (!path)
 		return -EBADMSG;
-	*m = (struct sampler_mmap){
+	*m = (struct process_mmap){
 		.pid = (pid_t)h->pid,
-		.tid = (pid_t)h->tid,
-		.time_ns = ret->time_ns,
 		.start = h->start,
 		.bytes = h->bytes,
 		.file_offset = h->file_offset,
@@ -205,13 +204,12 @@ static int parse_mmap2(struct reader *r, uint16_t misc, struct record *ret)
 		.path = path,
 	};
 	if (!(misc & PERF_RECORD_MISC_MMAP_BUILD_ID)) {
-		m->major = h->major;
-		m->minor = h->minor;
-		m->inode = h->inode;
-		m->inode_generation = h->inode_generation;
+		m->key.dev = makedev(h->major, h->minor);
+		m->key.inode = h->inode;
+		m->key.inode_generation = h->inode_generation;
 	} else if (h->build_id_bytes > 0 && h->build_id_bytes <= sizeof(h->build_id)) {
-		m->build_id = h->build_id;
-		m->build_id_bytes = h->build_id_bytes;
+		m->key.build_id = h->build_id;
+		m->key.build_id_bytes = h->build_id_bytes;
 	} else {
 		return -EBADMSG;
 	}

@@ -31,7 +31,7 @@ struct record {
 	uint64_t time_ns;
 	union {
 		struct sampler_sample sample;
-		struct sampler_mmap mmap;
+		struct process_mmap mmap;
 		struct {
 			pid_t pid, tid;
 			const char *comm;

@@ -214,9 +214,8 @@ static void handle(struct sampler *s, struct sampler_cpu *c, struct record *r,
 		handle_sample(s, c, &r->sample, handlers, userdata);
 		break;
 	case PERF_RECORD_MMAP2:
-		r->mmap.time_ns = time_ns;
 		if (handlers->on_mmap)
-			handlers->on_mmap(&r->mmap, userdata);
+			handlers->on_mmap(&r->mmap, time_ns, userdata);
 		break;
 	case PERF_RECORD_COMM:
 		if (handlers->on_comm)

@@ -3,8 +3,9 @@
  * for one command's tree. The caller drains; records of all rings come out
  * merged in time order. Loss is counted, never silent.
  *
- * The sampler decodes records and hands them over as they are: it knows neither
- * processes nor stacks. (The engine joins it with those rooms.)
+ * The sampler decodes records and hands them over, a mapping in the shape that the
+ * process table takes: it keeps neither processes nor stacks. (The engine joins it with
+ * those rooms.)
  */
 #pragma once
 
@@ -14,6 +15,7 @@
 #include <sys/types.h>
 
 #include "daemon/keeper/keeper.h"
+#include "daemon/proc/process.h"
 
 struct sampler;
 
@@ -48,18 +50,6 @@ struct sampler_sample {
 	size_t stack_bytes; /* 0 also for a 32-bit process */
 };
 
-struct sampler_mmap {
-	pid_t pid, tid;
-	uint64_t time_ns;
-	uint64_t start, bytes, file_offset;
-	uint32_t major, minor;
-	uint64_t inode, inode_generation;
-	const uint8_t *build_id; /* NULL: the kernel gave device and inode instead */
-	size_t build_id_bytes;
-	bool executable;
-	const char *path;
-};
-
 /* Any may be NULL. */
 struct sampler_handlers {
 	void (*on_sample)(const struct sampler_sample *s, void *userdata);
@@ -67,7 +57,7 @@ struct sampler_handlers {
 			void *userdata);
 	void (*on_fork)(pid_t pid, pid_t parent, pid_t tid, uint64_t time_ns, void *userdata);
 	void (*on_exit)(pid_t pid, pid_t tid, uint64_t time_ns, void *userdata);
-	void (*on_mmap)(const struct sampler_mmap *m, void *userdata);
+	void (*on_mmap)(const struct process_mmap *m, uint64_t time_ns, void *userdata);
 	/* @n samples that were taken and did not arrive, each of @period events or
 	 * about so. Whose they were is not known. */
 	void (*on_lost)(uint64_t n, uint64_t period, void *userdata);

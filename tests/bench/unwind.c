@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,25 +50,12 @@ static void on_comm(pid_t pid, pid_t tid, const char *comm, bool exec, uint64_t 
 	process_on_comm(b->processes, pid, tid, comm, exec, time_ns);
 }
 
-static void on_mmap(const struct sampler_mmap *m, void *userdata)
+static void on_mmap(const struct process_mmap *m, uint64_t time_ns, void *userdata)
 {
 	struct bench *b = userdata;
-	struct process_mmap mmap = {
-		.pid = m->pid,
-		.start = m->start,
-		.bytes = m->bytes,
-		.file_offset = m->file_offset,
-		.path = m->path,
-		.key = {.dev = makedev(m->major, m->minor),
-			.inode = m->inode,
-			.inode_generation = m->inode_generation,
-			.build_id = m->build_id,
-			.build_id_bytes = m->build_id_bytes},
-		.executable = m->executable,
-	};
 
 	if (m->pid == b->pid)
-		process_on_mmap(b->processes, &mmap);
+		process_on_mmap(b->processes, m);
 }
 
 static void on_sample(const struct sampler_sample *s, void *userdata)

@@ -31,7 +31,7 @@ static void check(const struct record *r, const uint8_t *start, size_t size)
 		check_sample(&r->sample, start, size);
 		break;
 	case PERF_RECORD_MMAP2:
-		check_within(r->mmap.build_id, r->mmap.build_id_bytes, start, size);
+		check_within(r->mmap.key.build_id, r->mmap.key.build_id_bytes, start, size);
 		check_within(r->mmap.path, strlen(r->mmap.path) + 1, start, size);
 		break;
 	case PERF_RECORD_COMM:

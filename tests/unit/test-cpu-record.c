@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 #include <cmocka.h>
 
 #include "daemon/cpu/record.h"
@@ -240,15 +241,13 @@ static void test_mmap_with_inode(void **state)
 	assert_int_equal(parse(&r), 0);
 	assert_int_equal(r.time_ns, 123456);
 	assert_int_equal(r.mmap.pid, 5);
-	assert_int_equal(r.mmap.tid, 6);
 	assert_int_equal(r.mmap.start, 0x7f0000001000);
 	assert_int_equal(r.mmap.bytes, 0x3000);
 	assert_int_equal(r.mmap.file_offset, 0x2000);
-	assert_int_equal(r.mmap.major, 8);
-	assert_int_equal(r.mmap.minor, 1);
-	assert_int_equal(r.mmap.inode, 4711);
-	assert_int_equal(r.mmap.inode_generation, 42);
-	assert_null(r.mmap.build_id);
+	assert_int_equal(r.mmap.key.dev, makedev(8, 1));
+	assert_int_equal(r.mmap.key.inode, 4711);
+	assert_int_equal(r.mmap.key.inode_generation, 42);
+	assert_null(r.mmap.key.build_id);
 	assert_true(r.mmap.executable);
 	assert_string_equal(r.mmap.path, "/usr/lib/with\nnewline.so");
 }
@@ -259,9 +258,9 @@ static void test_mmap_with_build_id(void **state)
 
 	put_mmap2(PERF_RECORD_MISC_MMAP_BUILD_ID, PROT_READ, "/bin/x");
 	assert_int_equal(parse(&r), 0);
-	assert_int_equal(r.mmap.build_id_bytes, 20);
-	assert_memory_equal(r.mmap.build_id, "ABCDEFGHIJKLMNOPQRST", 20);
-	assert_int_equal(r.mmap.inode, 0);
+	assert_int_equal(r.mmap.key.build_id_bytes, 20);
+	assert_memory_equal(r.mmap.key.build_id, "ABCDEFGHIJKLMNOPQRST", 20);
+	assert_int_equal(r.mmap.key.inode, 0);
 	assert_false(r.mmap.executable);
 	b.bytes[40] = 21; /* longer than its place */
 	assert_int_equal(parse(&r), -EBADMSG);

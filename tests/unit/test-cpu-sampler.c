@@ -118,18 +118,18 @@ static void on_exit_record(pid_t pid, pid_t tid, uint64_t time_ns, void *userdat
 	seen->leader_exited |= pid == seen->pid && tid == pid;
 }
 
-static void on_mmap(const struct sampler_mmap *m, void *userdata)
+static void on_mmap(const struct process_mmap *m, uint64_t time_ns, void *userdata)
 {
 	struct seen *seen = userdata;
 
-	note_time(seen, m->time_ns);
+	note_time(seen, time_ns);
 	seen->mmaps++;
 	assert_true(m->path && m->bytes > 0);
 	if (!m->executable)
 		return;
 	seen->executable_mmaps++;
-	seen->identified_mmaps +=
-		m->build_id || m->inode || m->path[0] == '[' || strcmp(m->path, "//anon") == 0;
+	seen->identified_mmaps += m->key.build_id || m->key.inode || m->path[0] == '[' ||
+				  strcmp(m->path, "//anon") == 0;
 }
 
 static void on_lost(uint64_t n, uint64_t period, void *userdata)
