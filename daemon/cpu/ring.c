@@ -13,7 +13,6 @@
 #include "daemon/cpu/ring.h"
 
 #include <errno.h>
-#include <linux/perf_event.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -106,4 +105,22 @@ void ring_advance(struct perf_ring *ring, size_t bytes)
 void ring_skip_all(struct perf_ring *ring)
 {
 	ring_advance(ring, ring->head - ring->tail);
+}
+
+int ring_look_ahead(struct perf_ring *ring,
+		    size_t (*time_offset)(const struct perf_event_header *header),
+		    uint64_t *ret_time_ns)
+{
+	struct perf_event_header header;
+	int bytes = ring_next(ring);
+	size_t offset;
+
+	if (bytes < 0)
+		ring_skip_all(ring);
+	if (bytes <= 0)
+		return bytes;
+	memcpy(&header, at_tail(ring, 0), sizeof(header));
+	offset = time_offset(&header);
+	*ret_time_ns = offset ? ring_load(ring, offset) : 0;
+	return bytes;
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <linux/perf_event.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +35,12 @@ int ring_next(const struct perf_ring *ring);
 
 /* Eight bytes of the record at the tail. @offset is a multiple of 8. */
 uint64_t ring_load(const struct perf_ring *ring, size_t offset);
+
+/* ring_next(), and when the record was written: its eight bytes at @time_offset(its
+ * header), or 0 if that is 0. Of what cannot be a record nothing is left: -EBADMSG. */
+int ring_look_ahead(struct perf_ring *ring,
+		    size_t (*time_offset)(const struct perf_event_header *header),
+		    uint64_t *ret_time_ns);
 
 /* The record of @bytes at the tail, in place, or, if it runs round the end,
  * copied to @scratch (RING_RECORD_MAX bytes). */

@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "daemon/cpu/record.h"
 #include "daemon/cpu/sampler-state.h"
@@ -144,27 +143,12 @@ void sampler_inherit(struct sampler *s, const struct sampler *before)
 
 /* ---- draining */
 
-/* Looks at the record at the ring's tail: how long, and from when. */
 static void look_ahead(struct sampler *s, struct sampler_cpu *c)
 {
-	struct perf_event_header header;
-	int bytes = ring_next(&c->ring);
-	uint64_t word;
-	size_t offset;
+	int bytes = ring_look_ahead(&c->ring, record_time_offset, &c->next_ns);
 
-	c->next_bytes = 0;
-	if (bytes == 0)
-		return;
-	if (bytes < 0) {
-		s->stats.malformed++;
-		ring_skip_all(&c->ring);
-		return;
-	}
-	word = ring_load(&c->ring, 0);
-	memcpy(&header, &word, sizeof(header));
-	offset = record_time_offset(&header);
-	c->next_bytes = (size_t)bytes;
-	c->next_ns = offset ? ring_load(&c->ring, offset) : 0;
+	s->stats.malformed += bytes < 0;
+	c->next_bytes = (size_t)max(bytes, 0);
 	c->next_ns = max(c->next_ns, c->last_ns);
 }
 

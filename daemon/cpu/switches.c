@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "daemon/cpu/record.h"
@@ -73,27 +72,15 @@ const char *switches_note(const struct switches *s)
 
 /* ---- draining */
 
-/* Looks at the record at the ring's tail: how long, and from when. */
 static void look_ahead(struct switches *s, struct switches_lane *lane)
 {
-	struct perf_event_header header;
-	int bytes = ring_next(&lane->ring);
-	uint64_t word;
-	size_t offset;
+	int bytes = ring_look_ahead(&lane->ring,
+				    lane->stacks ? record_time_offset : switch_record_time_offset,
+				    &lane->next_ns);
 
-	lane->next_bytes = 0;
-	if (bytes == 0)
-		return;
-	if (bytes < 0) {
-		s->stats.malformed++;
-		ring_skip_all(&lane->ring);
-		return;
-	}
-	word = ring_load(&lane->ring, 0);
-	memcpy(&header, &word, sizeof(header));
-	offset = lane->stacks ? record_time_offset(&header) : switch_record_time_offset(&header);
-	lane->next_bytes = (size_t)bytes;
-	lane->next_ns = max(offset ? ring_load(&lane->ring, offset) : 0, lane->last_ns);
+	s->stats.malformed += bytes < 0;
+	lane->next_bytes = (size_t)max(bytes, 0);
+	lane->next_ns = max(lane->next_ns, lane->last_ns);
 }
 
 /* The lane with the oldest record, and how long it is going to be that. */

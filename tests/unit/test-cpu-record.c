@@ -1,6 +1,6 @@
 /*
  * perf records from bytes: every field where it belongs, and every wrong length
- * refused; and the ring that they come out of.
+ * refused.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -381,117 +381,6 @@ static void test_time_is_found_without_parsing(void **state)
 	assert_int_equal(record_time_offset((void *)b.bytes), 0);
 }
 
-/* ---- the ring, without a kernel behind it */
-
-#define DATA_BYTES 4096
-
-static struct perf_event_mmap_page control;
-static _Alignas(8) uint8_t data[DATA_BYTES];
-
-static struct perf_ring make_ring(uint64_t position)
-{
-	control.data_head = control.data_tail = position;
-	return (struct perf_ring){
-		.control = &control,
-		.data = data,
-		.data_bytes = DATA_BYTES,
-		.head = position,
-		.tail = position,
-	};
-}
-
-/* As the kernel writes: round the end, then the head. */
-static void write_record(void)
-{
-	for (size_t i = 0; i < b.n; i++)
-		data[(control.data_head + i) % DATA_BYTES] = b.bytes[i];
-	control.data_head += b.n;
-}
-
-static void test_ring_gives_records_back_in_order(void **state)
-{
-	struct perf_ring ring = make_ring(0);
-	uint8_t scratch[DATA_BYTES];
-	struct record r;
-	int n;
-
-	put_task(PERF_RECORD_FORK);
-	write_record();
-	put_task(PERF_RECORD_EXIT);
-	write_record();
-	assert_int_equal(ring_next(&ring), 0); /* not looked yet */
-	ring_refresh(&ring);
-	n = ring_next(&ring);
-	assert_int_equal(n, b.n);
-	assert_int_equal(record_parse(ring_read(&ring, (size_t)n, scratch), (size_t)n, 0, &r), 0);
-	assert_int_equal(r.type, PERF_RECORD_FORK);
-	ring_advance(&ring, (size_t)n);
-	n = ring_next(&ring);
-	assert_int_equal(record_parse(ring_read(&ring, (size_t)n, scratch), (size_t)n, 0, &r), 0);
-	assert_int_equal(r.type, PERF_RECORD_EXIT);
-	ring_advance(&ring, (size_t)n);
-	assert_int_equal(ring_next(&ring), 0);
-	assert_int_equal(control.data_tail, control.data_head);
-}
-
-/* At every place where a record can be cut by the end of the buffer. */
-static void test_ring_joins_what_runs_round_the_end(void **state)
-{
-	uint8_t scratch[DATA_BYTES];
-
-	put_sample(PERF_SAMPLE_REGS_ABI_64, 64, 40);
-	for (uint64_t before = 0; before <= b.n; before += 8) {
-		struct perf_ring ring = make_ring(5 * DATA_BYTES - before);
-		const uint8_t *bytes;
-
-		write_record();
-		ring_refresh(&ring);
-		assert_int_equal(ring_next(&ring), b.n);
-		assert_int_equal(ring_load(&ring, 24), 999);
-		bytes = ring_read(&ring, b.n, scratch);
-		assert_memory_equal(bytes, b.bytes, b.n);
-		/* Copied only if it is in two pieces. */
-		assert_int_equal(bytes == scratch, before > 0 && before < b.n);
-	}
-}
-
-static void test_ring_refuses_nonsense(void **state)
-{
-	static const uint16_t sizes[] = {0, 7, 12, 4096};
-	struct perf_ring ring;
-
-	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		ring = make_ring(64);
-		put_task(PERF_RECORD_EXIT);
-		((struct perf_event_header *)b.bytes)->size = sizes[i];
-		write_record();
-		ring_refresh(&ring);
-		assert_int_equal(ring_next(&ring), -EBADMSG);
-		ring_skip_all(&ring);
-		assert_int_equal(ring_next(&ring), 0);
-	}
-	ring = make_ring(64);
-	control.data_head = 64 + DATA_BYTES + 8; /* more than the buffer holds */
-	ring_refresh(&ring);
-	assert_int_equal(ring_next(&ring), -EBADMSG);
-}
-
-static void test_rings_stay_within_their_bound_for_any_number_of_cpus(void **state)
-{
-	const size_t most = 8u << 20, all = 32u << 20, least = 1u << 20;
-
-	assert_int_equal(ring_fair_bytes(most, all, least, 1), most);
-	for (long cpus = 2; cpus <= 32; cpus++) {
-		size_t bytes = ring_fair_bytes(most, all, least, cpus);
-
-		assert_int_equal(bytes & (bytes - 1), 0);
-		assert_true(bytes * (size_t)cpus <= all);
-		assert_true(bytes * 2 * (size_t)cpus > all || bytes == most);
-	}
-	assert_int_equal(ring_fair_bytes(most, all, least, 1000), least);
-	assert_int_equal(ring_fair_bytes(most, all, least, -1), most); /* sysconf's error */
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,10 +397,6 @@ int main(void)
 		cmocka_unit_test(test_losses),
 		cmocka_unit_test(test_throttle_and_strangers),
 		cmocka_unit_test(test_time_is_found_without_parsing),
-		cmocka_unit_test(test_ring_gives_records_back_in_order),
-		cmocka_unit_test(test_ring_joins_what_runs_round_the_end),
-		cmocka_unit_test(test_ring_refuses_nonsense),
-		cmocka_unit_test(test_rings_stay_within_their_bound_for_any_number_of_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
