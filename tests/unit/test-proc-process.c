@@ -1,148 +1,16 @@
-/*
- * The process table: what records make of it, what /proc tells, and whose file
- * is opened.
- */
+/* The process table: what records make of it, and what /proc tells. */
+#include "tests/unit/process-world.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <cmocka.h>
+#include <unistd.h>
 
-#include "daemon/proc/process.h"
-#include "profd/base.h"
-#include "profd/limits.h"
-
-/* Pids that no process can have: above the kernel's largest pid_max. */
-#define PID    5000000
 #define CHILD  5000001
 #define SECOND NSEC_PER_SEC
-
-static struct keeper *keeper;
-static struct module_table *modules;
-static struct process_table *table;
-
-static int setup(void **state)
-{
-	int rc = keeper_new_local(&keeper);
-
-	if (rc == 0)
-		rc = module_table_new(&modules);
-	if (rc == 0)
-		rc = process_table_new(keeper, modules, &table);
-	return rc;
-}
-
-static int teardown(void **state)
-{
-	process_table_free(table);
-	module_table_free(modules);
-	keeper_free(keeper);
-	return 0;
-}
-
-static void map(pid_t pid, uint64_t start, uint64_t end, const char *path)
-{
-	struct process_mmap m = {
-		.pid = pid,
-		.start = start,
-		.bytes = end - start,
-		.file_offset = 0x10000,
-		.path = path,
-		.key = {.dev = 1, .inode = path[0] ? (ino_t)path[1] : 0},
-		.executable = true,
-	};
-
-	process_on_mmap(table, &m);
-}
-
-static void unmap(pid_t pid, uint64_t start, uint64_t end)
-{
-	struct process_mmap m = {
-		.pid = pid, .start = start, .bytes = end - start, .path = "", .executable = false};
-
-	process_on_mmap(table, &m);
-}
-
-static void check_map(size_t i, uint64_t start, uint64_t end, uint64_t offset, const char *path)
-{
-	const struct process *p = process_peek(table, PID);
-
-	assert_true(i < p->n_maps);
-	assert_int_equal(p->maps[i].start, start);
-	assert_int_equal(p->maps[i].end, end);
-	assert_int_equal(p->maps[i].file_offset, offset);
-	assert_string_equal(p->maps[i].module->path, path);
-}
-
-/* ---- mappings */
-
-static void test_new_mapping_cuts_the_old(void **state)
-{
-	process_on_comm(table, PID, PID, "x", true, 1);
-	map(PID, 0x1000, 0x9000, "/a");
-	map(PID, 0x3000, 0x4000, "/b"); /* a hole in the middle */
-	check_map(0, 0x1000, 0x3000, 0x10000, "/a");
-	check_map(1, 0x3000, 0x4000, 0x10000, "/b");
-	check_map(2, 0x4000, 0x9000, 0x13000, "/a");
-	map(PID, 0x2000, 0x5000, "/c"); /* an end, a whole, a start */
-	check_map(0, 0x1000, 0x2000, 0x10000, "/a");
-	check_map(1, 0x2000, 0x5000, 0x10000, "/c");
-	check_map(2, 0x5000, 0x9000, 0x14000, "/a");
-	unmap(PID, 0x1000, 0x9000);
-	assert_int_equal(process_peek(table, PID)->n_maps, 0);
-}
-
-static void test_find_map_knows_the_bounds(void **state)
-{
-	const struct process *p;
-
-	process_on_comm(table, PID, PID, "x", true, 1);
-	map(PID, 0x5000, 0x6000, "/b");
-	map(PID, 0x1000, 0x2000, "/a");
-	p = process_peek(table, PID);
-	assert_null(process_find_map(p, 0xfff));
-	assert_ptr_equal(process_find_map(p, 0x1000), &p->maps[0]);
-	assert_ptr_equal(process_find_map(p, 0x1fff), &p->maps[0]);
-	assert_null(process_find_map(p, 0x2000));
-	assert_ptr_equal(process_find_map(p, 0x5fff), &p->maps[1]);
-	assert_null(process_find_map(p, UINT64_MAX));
-}
-
-static void test_code_without_a_file_is_one_module(void **state)
-{
-	process_on_comm(table, PID, PID, "node", true, 1);
-	map(PID, 0x100000, 0x101000, "/a");
-	map(PID, 0x101000, 0x102000, "/a");
-	assert_int_equal(process_peek(table, PID)->n_maps, 2); /* pieces of a file stay apart */
-	unmap(PID, 0x100000, 0x102000);
-	map(PID, 0x1000, 0x2000, "//anon");
-	map(PID, 0x3000, 0x4000, "/dev/zero (deleted)");
-	map(PID, 0x2000, 0x3000, "");
-	check_map(0, 0x1000, 0x4000, 0x1000, "[jit]"); /* offsets are addresses */
-	assert_int_equal(process_peek(table, PID)->n_maps, 1);
-	assert_int_equal(process_peek(table, PID)->maps[0].module->pid, PID);
-	map(PID, 0x7fff00000000, 0x7fff00002000, "[vdso]");
-	check_map(1, 0x7fff00000000, 0x7fff00002000, 0, "[vdso]");
-	map(PID, 0xffffffffff600000, 0xffffffffff601000, "[vsyscall]");
-	assert_int_equal(process_peek(table, PID)->n_maps, 2);
-}
-
-static void test_mappings_have_a_limit(void **state)
-{
-	process_on_comm(table, PID, PID, "x", true, 1);
-	for (uint64_t i = 0; i <= PROFD_MAX_MAPPINGS; i++)
-		map(PID, i * 0x2000, i * 0x2000 + 0x1000, "/a");
-	assert_int_equal(process_peek(table, PID)->n_maps, PROFD_MAX_MAPPINGS);
-	assert_int_equal(process_table_refused(table), 1);
-}
 
 /* ---- records */
 
@@ -244,13 +112,6 @@ static void test_pids_that_are_none(void **state)
 	assert_int_equal(process_count(table), 0);
 }
 
-/* ---- /proc */
-
-static int some_function(void)
-{
-	return 42;
-}
-
 /* ---- memory */
 
 /* What one program leaves behind: a fork, an exec, a file of its own and one that
@@ -335,6 +196,13 @@ static void test_code_without_a_file_is_not_another_programs(void **state)
 	process_on_fork(table, PID, CHILD, 3); /* the pid is used again */
 	map(PID, 0x1000, 0x2000, "//anon");
 	assert_int_not_equal(process_peek(table, PID)->maps[0].module->id, second);
+}
+
+/* ---- /proc */
+
+static int some_function(void)
+{
+	return 42;
 }
 
 static void test_own_process_is_read_from_proc(void **state)
@@ -447,175 +315,10 @@ static void test_process_outlives_its_first_thread(void **state)
 	assert_null(process_peek(table, pid));
 }
 
-/* ---- files */
-
-static char dir[] = "/tmp/test-proc-XXXXXX";
-static char copy_path[64], other_path[64];
-
-static void copy_file(const char *from, const char *to)
-{
-	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-	char buffer[65536];
-	ssize_t n;
-
-	assert_true(in >= 0 && out >= 0);
-	while ((n = read(in, buffer, sizeof(buffer))) > 0)
-		assert_int_equal(write(out, buffer, (size_t)n), n);
-}
-
-static int setup_files(void **state)
-{
-	strcpy(dir, "/tmp/test-proc-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(copy_path, sizeof(copy_path), "%s/sleep", dir);
-	snprintf(other_path, sizeof(other_path), "%s/other", dir);
-	copy_file("/bin/sleep", copy_path);
-	copy_file("/bin/true", other_path);
-	return setup(state);
-}
-
-static int teardown_files(void **state)
-{
-	unlink(copy_path);
-	unlink(other_path);
-	rmdir(dir);
-	return teardown(state);
-}
-
-/* Runs the copy of sleep; returns when it has been exec'd. */
-static pid_t start_copy(void)
-{
-	int pipe_fds[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(copy_path, "sleep", "60", NULL);
-		_exit(1);
-	}
-	close(pipe_fds[1]);
-	assert_int_equal(read(pipe_fds[0], &byte, 1), 0); /* closed by the exec */
-	close(pipe_fds[0]);
-	return pid;
-}
-
-static void stop(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-static const struct process_map *find_copy(const struct process *p)
-{
-	for (size_t i = 0; i < p->n_maps; i++)
-		if (strcmp(p->maps[i].module->path, copy_path) == 0)
-			return &p->maps[i];
-	fail_msg("%s is not mapped", copy_path);
-	return NULL;
-}
-
-static void test_file_of_a_process_that_has_gone_opens_by_path(void **state)
-{
-	pid_t pid = start_copy();
-	struct process *p = process_get(table, pid);
-
-	assert_non_null(p);
-	stop(pid);
-	assert_true(process_open_module(table, p, find_copy(p))->fd >= 0);
-}
-
-static void test_another_file_at_the_path_is_not_opened(void **state)
-{
-	pid_t pid = start_copy();
-	struct process *p = process_get(table, pid);
-	struct module *m;
-
-	stop(pid);
-	assert_int_equal(rename(other_path, copy_path), 0);
-	m = process_open_module(table, p, find_copy(p));
-	assert_int_equal(m->fd, -1);
-	assert_int_equal(m->error, -ESTALE);
-}
-
-/* map_files leads to the deleted file itself, where we may follow it. */
-static void test_deleted_file_opens_while_it_is_mapped(void **state)
-{
-	pid_t pid = start_copy();
-	struct process *p = process_get(table, pid);
-	struct module *m;
-
-	assert_int_equal(unlink(copy_path), 0);
-	m = process_open_module(table, p, find_copy(p));
-	stop(pid);
-	if (geteuid() != 0) {
-		print_message("SKIPPED: map_files needs root or CAP_CHECKPOINT_RESTORE\n");
-		skip();
-	}
-	assert_true(m->fd >= 0);
-}
-
-static void test_file_is_tried_again_through_another_process(void **state)
-{
-	struct module_key key = {.dev = 1, .inode = 2};
-	struct process_mmap mmap = {.path = copy_path, .executable = true, .bytes = 0x1000};
-	struct module *m = module_get_file(modules, copy_path, &key);
-	const struct process *p;
-
-	mmap.key = key;
-	for (pid_t pid = PID; pid < PID + 64; pid++) {
-		process_on_comm(table, pid, pid, "x", true, 1);
-		mmap.pid = pid;
-		process_on_mmap(table, &mmap);
-		p = process_peek(table, pid);
-		assert_ptr_equal(process_open_module(table, (struct process *)p, &p->maps[0]), m);
-		process_open_module(table, (struct process *)p, &p->maps[0]);
-		assert_true(m->attempts <= (unsigned)(pid - PID) + 1);
-	}
-	assert_int_equal(m->attempts, 7); /* through the 1st, 2nd, 4th .. 64th */
-}
-
-static void test_alias_gives_way_in_the_mappings(void **state)
-{
-	pid_t pid = start_copy();
-	struct process *p = process_get(table, pid);
-	struct module *probe = process_open_module(table, p, find_copy(p)), *elder;
-	struct module_key key = {.build_id = probe->build_id,
-				 .build_id_bytes = probe->build_id_bytes};
-	struct module_table *fresh_modules;
-	struct process_table *fresh;
-	const struct process_map *m;
-
-	assert_true(probe->build_id_bytes > 0); /* Debian's programs have one */
-	/* Other tables, in which the file is known by its build-id before it is
-	 * met in a process. */
-	assert_int_equal(module_table_new(&fresh_modules), 0);
-	assert_int_equal(process_table_new(keeper, fresh_modules, &fresh), 0);
-	elder = module_get_file(fresh_modules, "/elsewhere/sleep", &key);
-	p = process_get(fresh, pid);
-	m = find_copy(p);
-	assert_ptr_not_equal(m->module, elder);
-	assert_ptr_equal(process_open_module(fresh, p, m), elder);
-	assert_ptr_equal(m->module, elder);
-	assert_true(elder->fd >= 0);
-	process_table_free(fresh);
-	module_table_free(fresh_modules);
-	stop(pid);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define F(f) cmocka_unit_test_setup_teardown(f, setup_files, teardown_files)
 	const struct CMUnitTest tests[] = {
-		T(test_new_mapping_cuts_the_old),
-		T(test_find_map_knows_the_bounds),
-		T(test_code_without_a_file_is_one_module),
-		T(test_mappings_have_a_limit),
 		T(test_fork_copies_and_exec_clears),
 		T(test_fork_replaces_who_had_the_pid),
 		T(test_threads_have_names_of_their_own),
@@ -630,11 +333,6 @@ int main(void)
 		T(test_scan_finds_this_process),
 		T(test_lost_records_make_maps_be_read_again),
 		T(test_process_outlives_its_first_thread),
-		F(test_file_of_a_process_that_has_gone_opens_by_path),
-		F(test_another_file_at_the_path_is_not_opened),
-		F(test_deleted_file_opens_while_it_is_mapped),
-		F(test_file_is_tried_again_through_another_process),
-		F(test_alias_gives_way_in_the_mappings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
