@@ -144,7 +144,9 @@ check_form()
 
 	hits=$(sources include proto client daemon | xargs wc -l | awk '$2 != "total" && $1 > 450')
 	[ -z "$hits" ] || complain "more than 450 lines:" "$hits"
-	hits=$(sources include proto client daemon | xargs awk '
+	hits=$(sources tests | xargs wc -l | awk '$2 != "total" && $1 > 500')
+	[ -z "$hits" ] || complain "tests of more than 500 lines:" "$hits"
+	hits=$(sources include proto client daemon tests | xargs awk '
 		{ n = 0; for (i = 1; i <= length($0); i++) n = substr($0, i, 1) == "\t" ? n + 8 - n % 8 : n + 1
 		  if (n > 100) print FILENAME ":" FNR ": " n " columns" }')
 	[ -z "$hits" ] || complain "$hits"

@@ -31,6 +31,14 @@ static void write_file(const char *text)
 	n_said = 0;
 }
 
+/* What the file with this text makes of the defaults. */
+static void read_text(const char *text, struct config *ret)
+{
+	config_init(ret);
+	write_file(text);
+	assert_int_equal(config_read(ret, path, hear, NULL), 0);
+}
+
 static int make_file(void **state)
 {
 	int fd = mkstemp(path);
@@ -47,11 +55,10 @@ static void test_settings_are_taken(void **state)
 {
 	_cleanup_(config_done) struct config c;
 
-	config_init(&c);
-	write_file("# a comment\n[profd]\nfrequency = 49\nrotate = 5m\nkeep-bytes = 512M\n"
-		   "keep-age = 0\nrotate-trim = no\nstate-dir = /srv/p\nring = 64K\n"
-		   "event = page-faults:period=1\n");
-	assert_int_equal(config_read(&c, path, hear, NULL), 0);
+	read_text("# a comment\n[profd]\nfrequency = 49\nrotate = 5m\nkeep-bytes = 512M\n"
+		  "keep-age = 0\nrotate-trim = no\nstate-dir = /srv/p\nring = 64K\n"
+		  "event = page-faults:period=1\n",
+		  &c);
 	assert_int_equal(n_said, 0);
 	assert_int_equal(c.frequency_hz, 49);
 	assert_int_equal(c.rotate_ns, 300 * NSEC_PER_SEC);
@@ -68,9 +75,7 @@ static void expect_complaint(const char *text, const char *complaint)
 	_cleanup_(config_done) struct config c;
 	char expected[256];
 
-	config_init(&c);
-	write_file(text);
-	assert_int_equal(config_read(&c, path, hear, NULL), 0);
+	read_text(text, &c);
 	assert_int_equal(n_said, 1);
 	snprintf(expected, sizeof(expected), "%s:%s", path, complaint);
 	if (strncmp(said, expected, strlen(expected)) != 0)
@@ -93,9 +98,7 @@ static void test_a_mistake_costs_its_line_and_no_other(void **state)
 {
 	_cleanup_(config_done) struct config c;
 
-	config_init(&c);
-	write_file("[profd]\nfrequency = 49\nrotate = never\nfrequency = much\nring = 64K\n");
-	assert_int_equal(config_read(&c, path, hear, NULL), 0);
+	read_text("[profd]\nfrequency = 49\nrotate = never\nfrequency = much\nring = 64K\n", &c);
 	assert_int_equal(n_said, 2);
 	assert_int_equal(c.frequency_hz, 49);
 	assert_int_equal(c.rotate_ns, 60 * NSEC_PER_SEC);
@@ -112,9 +115,7 @@ static void test_a_long_line_is_refused_whole(void **state)
 	long_name[sizeof(long_name) - 1] = '\0';
 	memcpy(long_name + 200 - strlen("debug-dir=/") - 3, "\tfrequency=7", 12);
 	snprintf(text, sizeof(text), "[profd]\ndebug-dir=/%s\nring=64K\nfreqency=1\n", long_name);
-	config_init(&c);
-	write_file(text);
-	assert_int_equal(config_read(&c, path, hear, NULL), 0);
+	read_text(text, &c);
 	assert_int_equal(n_said, 2);
 	assert_non_null(strstr(said, ":2: longer than"));
 	assert_non_null(strstr(said, ":4: freqency"));
@@ -127,9 +128,7 @@ static void test_a_line_that_is_indented_is_one_of_its_own(void **state)
 {
 	_cleanup_(config_done) struct config c;
 
-	config_init(&c);
-	write_file("[profd]\nfrequency = 49\n  ring = 64K\n");
-	assert_int_equal(config_read(&c, path, hear, NULL), 0);
+	read_text("[profd]\nfrequency = 49\n  ring = 64K\n", &c);
 	assert_int_equal(n_said, 0);
 	assert_int_equal(c.ring_bytes, 64 << 10);
 }
@@ -138,11 +137,10 @@ static void test_nothing_means_the_default_again(void **state)
 {
 	_cleanup_(config_done) struct config c;
 
-	config_init(&c);
-	write_file("[profd]\nfrequency = 49\nfrequency =\nevent = cpu-clock\nevent =\n"
-		   "debug-dir = /a\ndebug-dir = /b\ndebug-dir =\ndebug-dir = /c\n"
-		   "state-dir = /x\nstate-dir =\nrotate-trim = no\nrotate-trim =\n");
-	assert_int_equal(config_read(&c, path, hear, NULL), 0);
+	read_text("[profd]\nfrequency = 49\nfrequency =\nevent = cpu-clock\nevent =\n"
+		  "debug-dir = /a\ndebug-dir = /b\ndebug-dir =\ndebug-dir = /c\n"
+		  "state-dir = /x\nstate-dir =\nrotate-trim = no\nrotate-trim =\n",
+		  &c);
 	assert_int_equal(n_said, 0);
 	assert_int_equal(c.frequency_hz, 99);
 	assert_null(c.event);

@@ -131,13 +131,15 @@ static void test_stat_that_says_nothing(void **state)
 	char ret[16];
 
 	assert_int_equal(peek_new(&peek), 0);
-	assert_int_equal(environment_read(peek, getpid(), "1 (a) S 1 2 3", ret, sizeof(ret)), -EBADMSG);
-	assert_int_equal(environment_read(peek, getpid(),
-					  "1 (a) S 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 "
-					  "22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 "
-					  "41 42 43 44 45 46 47 48 49 0 0 52",
-					  ret, sizeof(ret)),
-			 -EACCES);
+	assert_int_equal(environment_read(peek, getpid(), "1 (a) S 1 2 3", ret, sizeof(ret)),
+			 -EBADMSG);
+	assert_int_equal(
+		environment_read(peek, getpid(),
+				 "1 (a) S 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 "
+				 "22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 "
+				 "41 42 43 44 45 46 47 48 49 0 0 52",
+				 ret, sizeof(ret)),
+		-EACCES);
 	peek_free(peek);
 }
 

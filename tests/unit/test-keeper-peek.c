@@ -22,6 +22,20 @@
 #include "daemon/keeper/peek.h"
 #include "profd/base.h"
 
+static struct peek *peek;
+
+static int set_up(void **state)
+{
+	return peek_new(&peek);
+}
+
+static int tear_down(void **state)
+{
+	peek_free(peek);
+	peek_free(NULL);
+	return 0;
+}
+
 static pid_t start_sleeper(void)
 {
 	pid_t pid = fork();
@@ -46,7 +60,6 @@ static void test_reads_up_to_what_is_mapped(void **state)
 	uint8_t *p =
 		mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	const uint8_t *bytes = NULL;
-	struct peek *peek;
 	pid_t pid;
 
 	assert_true(p != MAP_FAILED);
@@ -54,7 +67,6 @@ static void test_reads_up_to_what_is_mapped(void **state)
 	munmap(p + 2 * page, page);
 	pid = start_sleeper();
 	memset(p, 'b', 2 * page); /* ours, not the child's */
-	assert_int_equal(peek_new(&peek), 0);
 	assert_int_equal(peek_read(peek, pid, (uintptr_t)p + 8, 100, &bytes), 100);
 	assert_true(bytes[0] == 'a' && bytes[99] == 'a');
 	assert_int_equal(peek_read(peek, pid, (uintptr_t)p + 8, PEEK_BYTES, &bytes), 2 * page - 8);
@@ -63,8 +75,6 @@ static void test_reads_up_to_what_is_mapped(void **state)
 	assert_true(peek_read(peek, pid, UINT64_MAX - 4, PEEK_BYTES, &bytes) <= 0);
 	end(pid);
 	assert_int_equal(peek_read(peek, pid, (uintptr_t)p, 100, &bytes), -ESRCH);
-	peek_free(peek);
-	peek_free(NULL);
 	munmap(p, 2 * page);
 }
 
@@ -93,7 +103,6 @@ static void *memory_that_hangs(void)
 static void test_gives_up_on_memory_that_hangs(void **state)
 {
 	const uint8_t *bytes = NULL;
-	struct peek *peek;
 	int pipe_fds[2];
 	void *p = NULL;
 	pid_t bad, good;
@@ -116,7 +125,6 @@ static void test_gives_up_on_memory_that_hangs(void **state)
 		skip();
 	}
 	good = start_sleeper();
-	assert_int_equal(peek_new(&peek), 0);
 	assert_int_equal(peek_read(peek, bad, (uintptr_t)p, 100, &bytes), -ETIMEDOUT);
 	assert_int_equal(peek_read(peek, bad, (uintptr_t)p, 100, &bytes), -EBUSY);
 	assert_int_equal(peek_read(peek, good, (uintptr_t)&peek, 8, &bytes), -EBUSY); /* rests */
@@ -128,7 +136,6 @@ static void test_gives_up_on_memory_that_hangs(void **state)
 	assert_int_equal(peek_read(peek, bad, (uintptr_t)p, 100, &bytes), -EBUSY);
 	peek_rest(peek);
 	assert_int_equal(peek_read(peek, good, (uintptr_t)&peek, 8, &bytes), 8);
-	peek_free(peek);
 	end(bad);
 	end(good);
 }
@@ -141,8 +148,8 @@ struct shared { /* with the process that is stopped */
 
 static struct shared *share(void)
 {
-	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared *s =
+		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_true(s != MAP_FAILED);
 	return s;
@@ -184,11 +191,9 @@ static void test_stops_one_that_runs(void **state)
 	pid_t pid = start_turning(s);
 	const uint8_t *stack = NULL;
 	struct peek_thread thread;
-	struct peek *peek;
 	uint64_t before;
 	ssize_t n;
 
-	assert_int_equal(peek_new(&peek), 0);
 	n = peek_stop(peek, pid, &thread, &stack);
 	assert_in_range(n, 64, PEEK_BYTES);
 	assert_non_null(memmem(stack, (size_t)n, "a word on the stack", 19));
@@ -199,7 +204,6 @@ static void test_stops_one_that_runs(void **state)
 		usleep(1000);
 	end(pid);
 	assert_int_equal(peek_stop(peek, pid, &thread, &stack), -ESRCH);
-	peek_free(peek);
 }
 
 static void test_loses_no_signal(void **state)
@@ -208,10 +212,8 @@ static void test_loses_no_signal(void **state)
 	pid_t pid = start_turning(s);
 	struct peek_thread thread;
 	const uint8_t *stack;
-	struct peek *peek;
 	uint64_t sent = 0;
 
-	assert_int_equal(peek_new(&peek), 0);
 	for (int i = 0; i < 500; i++) {
 		for (int j = 0; j < 3; j++) /* these queue */
 			sent += sigqueue(pid, SIGRTMIN, (union sigval){0}) == 0;
@@ -221,7 +223,6 @@ static void test_loses_no_signal(void **state)
 		usleep(1000);
 	assert_int_equal(s->signals, sent);
 	end(pid);
-	peek_free(peek);
 }
 
 static void test_one_that_sleeps_sleeps_on(void **state)
@@ -230,7 +231,6 @@ static void test_one_that_sleeps_sleeps_on(void **state)
 	struct timespec t = {.tv_sec = 1000};
 	struct peek_thread thread;
 	const uint8_t *stack;
-	struct peek *peek;
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -243,12 +243,10 @@ static void test_one_that_sleeps_sleeps_on(void **state)
 	}
 	while (s->turns == 0)
 		usleep(1000);
-	assert_int_equal(peek_new(&peek), 0);
 	for (int i = 0; i < 100; i++)
 		assert_true(peek_stop(peek, pid, &thread, &stack) > 0);
 	assert_int_equal(s->woken, 0);
 	end(pid);
-	peek_free(peek);
 }
 
 /* The caller of vfork() hears nobody before the child is done. */
@@ -257,7 +255,6 @@ static void test_gives_up_on_one_that_does_not_stop(void **state)
 	struct shared *s = share();
 	struct peek_thread thread;
 	const uint8_t *stack;
-	struct peek *peek;
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -275,14 +272,12 @@ static void test_gives_up_on_one_that_does_not_stop(void **state)
 	while (s->turns == 0)
 		usleep(1000);
 	usleep(20000);
-	assert_int_equal(peek_new(&peek), 0);
 	assert_int_equal(peek_stop(peek, pid, &thread, &stack), -EAGAIN);
 	s->woken = 1;
 	while (s->signals == 0) /* it is let go */
 		usleep(1000);
 	assert_true(peek_stop(peek, pid, &thread, &stack) > 0); /* by a child that is new */
 	end(pid);
-	peek_free(peek);
 }
 
 static void test_leaves_the_traced_alone_and_keeps_its_budget(void **state)
@@ -291,10 +286,8 @@ static void test_leaves_the_traced_alone_and_keeps_its_budget(void **state)
 	pid_t pid = start_turning(s);
 	struct peek_thread thread;
 	const uint8_t *stack;
-	struct peek *peek;
 	unsigned refused = 0;
 
-	assert_int_equal(peek_new(&peek), 0);
 	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
 	assert_int_equal(peek_stop(peek, pid, &thread, &stack), -EPERM);
 	ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
@@ -304,19 +297,19 @@ static void test_leaves_the_traced_alone_and_keeps_its_budget(void **state)
 	for (unsigned i = 0; i < 3 * PEEK_STOPS; i++) /* quick: there is no such thread */
 		refused += peek_stop(peek, INT32_MAX, &thread, &stack) == -EBUSY;
 	assert_true(refused > 0);
-	peek_free(peek);
 }
 
 int main(void)
 {
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reads_up_to_what_is_mapped),
-		cmocka_unit_test(test_gives_up_on_memory_that_hangs),
-		cmocka_unit_test(test_stops_one_that_runs),
-		cmocka_unit_test(test_loses_no_signal),
-		cmocka_unit_test(test_one_that_sleeps_sleeps_on),
-		cmocka_unit_test(test_gives_up_on_one_that_does_not_stop),
-		cmocka_unit_test(test_leaves_the_traced_alone_and_keeps_its_budget),
+		T(test_reads_up_to_what_is_mapped),
+		T(test_gives_up_on_memory_that_hangs),
+		T(test_stops_one_that_runs),
+		T(test_loses_no_signal),
+		T(test_one_that_sleeps_sleeps_on),
+		T(test_gives_up_on_one_that_does_not_stop),
+		T(test_leaves_the_traced_alone_and_keeps_its_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
