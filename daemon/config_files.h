@@ -8,8 +8,8 @@
  *	/etc/profd.conf.d/NAME.conf	   the administrator
  *
  * Of files of one name only the one in the directory that stands last here is
- * read; so an empty one there, or a link to /dev/null, masks the others. With --config FILE it is
- *FILE and FILE.d/NAME.conf.
+ * read; so an empty one there, or a link to /dev/null, masks the others. With
+ * --config FILE it is FILE, and NAME.conf in FILE.d.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
- * One profile, from a client or a window to a file: for a heap trim, read,
- * freeze, scribe; for CPU freeze, scribe. Returns to the event loop between the
- * steps; sampling goes on.
+ * One profile, from a client, a window, a trace or the threads themselves to a file:
+ * for a heap trim, read, freeze, scribe; for threads look, freeze, scribe; for all
+ * others freeze, scribe. Returns to the event loop between the steps; sampling goes on.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ struct dump_options {
 	const char *note; /* one more comment; NULL: none */
 };
 
-struct dump_filter { /* cpu, offcpu: whose samples; zero: all */
+struct dump_filter { /* cpu, offcpu, trace: whose samples; zero: all */
 	pid_t pid;
 	const char *comm, *unit;
 	bool one_user; /* what @uid may see (sight.h) */

@@ -31,8 +31,7 @@ bool passive_parse_limit(const char *limits, const char *name, uint64_t *ret)
 	return line && sscanf(line + strlen(name), " %" SCNu64, ret) == 1;
 }
 
-/* The environment as it was at exec, which is when the client read it. Of a very
- * large one the start is looked at. */
+/* As the environment was at exec, which is when the client read it. */
 static bool is_disabled(struct keeper *keeper, pid_t pid)
 {
 	char text[IDENTITY_MAX_BYTES];

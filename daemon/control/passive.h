@@ -15,7 +15,8 @@ void passive_describe(struct keeper *keeper, pid_t pid, char *ret, size_t size);
 
 /* ---- the parts, to be shown any text */
 
-/* @text: /proc/PID/environ, @n bytes: NAME=VALUE, each with a zero behind it. */
+/* @text: of the environment, as KEEPER_ENVIRON gives it, @n bytes: NAME=VALUE, each with a
+ * zero behind it. */
 bool passive_is_disabled(const char *text, size_t n);
 
 /* The soft limit of that name in /proc/PID/limits, if there is one. */

@@ -1,6 +1,7 @@
 /*
  * The module table from inside: shared by module.c (the index), module-file.c
- * (the files) and module-sweep.c (letting go), and by nobody else.
+ * (the files), perf-map.c (names of generated code) and module-sweep.c (letting go),
+ * and by nobody else.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
  * The process table from inside: shared by process.c (who there is), records.c
- * (what records say), mapping.c and opening.c (what each has mapped), and by
- * nobody else.
+ * (what records say), owner.c (whose each is), mapping.c and opening.c (what each
+ * has mapped), and by nobody else.
  */
 #pragma once
 
@@ -70,7 +70,8 @@ int mapping_copy(struct process *to, const struct process *from);
 struct module *mapping_module(struct module_table *modules, pid_t pid, uint64_t start,
 			      const char *path, const struct module_key *key);
 
-/* Inserts a mapping of @module, as a record or /proc tells it. */
+/* Maps a part of @module over whatever was there, as a record or /proc tells it; adjacent
+ * code without a file is joined. Returns as mapping_cut(). */
 int mapping_add(struct process *process, struct module *module, uint64_t start, uint64_t end,
 		uint64_t file_offset);
 

@@ -14,7 +14,7 @@
  * At start the line goes on from the latest file there, or from the wall clock
  * if that is later: a jump while profd was not running cannot be told from a
  * machine that was off. Therefore a time in which nothing was published counts
- * as GAP_MOST at most for the age of what was there before. Ages may come out
+ * as GAP_MOST_NS at most for the age of what was there before. Ages may come out
  * too small that way, after a restart, but nothing is ever deleted for a date.
  */
 #include "daemon/store/store.h"
