@@ -31,7 +31,7 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_labels e
 	engine_memory engine_offcpu engine_reload engine_service engine_stack engine_threads \
 	engine_timers engine_trace fdstore main notify privilege symbolize_file watchdog \
 	keeper/confine keeper/debug keeper/environment keeper/filter keeper/guard keeper/keeper \
-	keeper/machine keeper/open keeper/pass keeper/peek keeper/permit keeper/remote \
+	keeper/machine keeper/mapped keeper/open keeper/pass keeper/peek keeper/permit keeper/remote \
 	keeper/serve keeper/starter keeper/tracepoint keeper/walk \
 	proc/allocator proc/elf proc/elf_links proc/elf_sections proc/ending proc/identity \
 	proc/mapping proc/maps proc/memory proc/module proc/module-file proc/module-sweep \

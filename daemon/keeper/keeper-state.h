@@ -1,9 +1,10 @@
 /*
- * The keeper from inside: shared by keeper.c (processes), debug.c (debug files)
- * and remote.c (a keeper elsewhere), and by nobody else.
+ * The keeper from inside: shared by keeper.c (processes), mapped.c (what they have
+ * mapped), debug.c (debug files) and remote.c (a keeper elsewhere), and by nobody else.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "daemon/keeper/keeper.h"
@@ -20,6 +21,11 @@ struct keeper {
 	char *debug_dirs[PROFD_MAX_DEBUG_DIRS]; /* added ones, the last first */
 	unsigned n_debug_dirs;
 };
+
+static inline bool keeper_is_remote(const struct keeper *keeper)
+{
+	return keeper->socket >= 0;
+}
 
 /* @pid's root directory (O_PATH). A descriptor or -errno. */
 int keeper_take_root(struct keeper *keeper, pid_t pid);

@@ -1,8 +1,7 @@
 /*
  * The verbs, carried out in this process with its own privileges, or asked of another
- * (remote.c). Each opens exactly one thing that the caller names by numbers, or, for a
- * mapped file on machines that do not let us follow map_files, by a path that is walked
- * inside the target's own root.
+ * (remote.c). Each opens exactly one thing, which the caller names by numbers; what a
+ * target has mapped stands apart, in mapped.c.
  *
  * The state is one descriptor of /proc: what is opened below it is the procfs
  * seen at start, whatever is mounted over it later.
@@ -11,22 +10,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "daemon/keeper/environment.h"
 #include "daemon/keeper/keeper-state.h"
-#include "daemon/keeper/open.h"
 #include "daemon/keeper/peek.h"
 #include "daemon/keeper/permit.h"
 #include "daemon/keeper/remote.h"
 #include "daemon/keeper/wire.h"
 #include "profd/base.h"
-#include "profd/heap_table.h"
 
 static const char *const process_files[] = {
 	[KEEPER_MAPS] = "maps",	    [KEEPER_STAT] = "stat",
@@ -84,11 +78,6 @@ int keeper_socket(const struct keeper *keeper)
 	return keeper->socket;
 }
 
-static bool is_remote(const struct keeper *keeper)
-{
-	return keeper->socket >= 0;
-}
-
 void keeper_free(struct keeper *keeper)
 {
 	if (!keeper)
@@ -107,7 +96,7 @@ int keeper_open_event(struct keeper *keeper, const struct perf_event_attr *attr,
 {
 	long fd;
 
-	if (is_remote(keeper))
+	if (keeper_is_remote(keeper))
 		return flags ? -EPERM : remote_open_event(keeper, attr, pid, cpu);
 	fd = syscall(SYS_perf_event_open, attr, pid, cpu, -1, flags | PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : (int)fd;
@@ -115,7 +104,7 @@ int keeper_open_event(struct keeper *keeper, const struct perf_event_attr *attr,
 
 int keeper_lend_ring(struct keeper *keeper, int event_fd, size_t bytes)
 {
-	return is_remote(keeper) ? remote_lend_ring(keeper, event_fd, bytes) : 0;
+	return keeper_is_remote(keeper) ? remote_lend_ring(keeper, event_fd, bytes) : 0;
 }
 
 /* Takes no privilege, so nobody is asked. */
@@ -131,7 +120,7 @@ int keeper_open_file(struct keeper *keeper, pid_t pid, enum keeper_file file)
 	char path[64];
 	int flags, fd;
 
-	if (is_remote(keeper))
+	if (keeper_is_remote(keeper))
 		return remote_open_file(keeper, pid, file);
 	if (pid <= 0 || (unsigned)file >= ARRAY_SIZE(process_files))
 		return -EINVAL;
@@ -179,7 +168,7 @@ ssize_t keeper_read_file(struct keeper *keeper, pid_t pid, enum keeper_file file
 {
 	_cleanup_close_ int fd = -1;
 
-	if (is_remote(keeper) && permit_read(file) == 0)
+	if (keeper_is_remote(keeper) && permit_read(file) == 0)
 		return remote_read_file(keeper, pid, file, ret, size);
 	if (file == KEEPER_ENVIRON)
 		return read_environment(keeper, pid, ret, size);
@@ -193,7 +182,7 @@ ssize_t keeper_read_thread(struct keeper *keeper, pid_t pid, pid_t tid,
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
-	if (is_remote(keeper))
+	if (keeper_is_remote(keeper))
 		return remote_read_thread(keeper, pid, tid, file, ret, size);
 	if (pid <= 0 || tid <= 0 || (unsigned)file >= ARRAY_SIZE(thread_files))
 		return -EINVAL;
@@ -207,7 +196,7 @@ ssize_t keeper_read_stack(struct keeper *keeper, pid_t pid, pid_t tid, uint64_t 
 {
 	int r = 0;
 
-	if (is_remote(keeper))
+	if (keeper_is_remote(keeper))
 		return remote_read_stack(keeper, pid, tid, sp, ret_bytes);
 	if (pid <= 0 || tid <= 0)
 		return -EINVAL;
@@ -230,7 +219,7 @@ ssize_t keeper_stop_thread(struct keeper *keeper, pid_t pid, pid_t tid,
 {
 	int r = 0;
 
-	if (is_remote(keeper))
+	if (keeper_is_remote(keeper))
 		return remote_stop_thread(keeper, pid, tid, ret_thread, ret_stack);
 	if (pid <= 0 || tid <= 0)
 		return -EINVAL;
@@ -243,7 +232,7 @@ ssize_t keeper_stop_thread(struct keeper *keeper, pid_t pid, pid_t tid,
 
 void keeper_rest(struct keeper *keeper)
 {
-	if (is_remote(keeper))
+	if (keeper_is_remote(keeper))
 		remote_rest(keeper);
 	if (keeper->peek)
 		peek_rest(keeper->peek);
@@ -264,7 +253,7 @@ int keeper_open_machine(struct keeper *keeper, enum keeper_machine file)
 {
 	int flags, fd;
 
-	if (is_remote(keeper))
+	if (keeper_is_remote(keeper))
 		return remote_open_machine(keeper, file);
 	if (file == KEEPER_KALLSYMS && (fd = open_shown_kallsyms()) >= 0)
 		return fd;
@@ -276,153 +265,9 @@ int keeper_open_machine(struct keeper *keeper, enum keeper_machine file)
 	return fd < 0 ? -errno : fd;
 }
 
-/* map_files has a link for each mapping, by its exact bounds, to the very file
- * that is mapped, whatever its path leads to by now. Following it takes
- * CAP_CHECKPOINT_RESTORE. */
-static int take_map_file(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)
-{
-	char path[96];
-	int fd;
-
-	snprintf(path, sizeof(path), "%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid, start, end);
-	fd = openat(keeper->proc_fd, path, O_PATH | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-int keeper_take_root(struct keeper *keeper, pid_t pid)
-{
-	char root[64];
-	int fd;
-
-	snprintf(root, sizeof(root), "%d/root", (int)pid);
-	fd = openat(keeper->proc_fd, root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* The path in the target's root; in ours when the target has gone. */
-static int take_path(struct keeper *keeper, pid_t pid, const char *path)
-{
-	_cleanup_close_ int root_fd = keeper_take_root(keeper, pid);
-
-	if (root_fd == -ENOENT || root_fd == -ESRCH) {
-		root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (root_fd < 0)
-			return -errno;
-	}
-	if (root_fd < 0)
-		return root_fd;
-	return open_below(root_fd, path);
-}
-
-int keeper_open_mapped(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end,
-		       const char *path)
-{
-	_cleanup_close_ int path_fd = -1;
-
-	if (is_remote(keeper))
-		return remote_open_mapped(keeper, pid, start, end, path);
-	if (pid <= 0)
-		return -EINVAL;
-	path_fd = take_map_file(keeper, pid, start, end);
-	if (path_fd < 0 && path && path[0] == '/')
-		path_fd = take_path(keeper, pid, path);
-	if (path_fd < 0)
-		return path_fd;
-	return open_object(pid, path_fd);
-}
-
-int keeper_open_program(struct keeper *keeper, pid_t pid)
-{
-	_cleanup_close_ int path_fd = -1;
-	char path[64];
-
-	if (is_remote(keeper))
-		return remote_open_program(keeper, pid);
-	if (pid <= 0)
-		return -EINVAL;
-	snprintf(path, sizeof(path), "%d/exe", (int)pid);
-	path_fd = openat(keeper->proc_fd, path, O_PATH | O_CLOEXEC);
-	return path_fd < 0 ? -errno : open_object(pid, path_fd);
-}
-
-/* Asked of the file that is open, so that nothing can be put in its place. */
-static int check_perf_map(int fd, uid_t uid, uint64_t max_bytes)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if ((st.st_uid != uid && st.st_uid != 0) || (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return -EPERM;
-	return (uint64_t)st.st_size > max_bytes ? -EFBIG : 0;
-}
-
-int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_t uid,
-			 uint64_t max_bytes)
-{
-	_cleanup_close_ int root_fd = -1, tmp_fd = -1, path_fd = -1, fd = -1;
-	char name[64];
-	int r;
-
-	if (is_remote(keeper))
-		return remote_open_perf_map(keeper, pid, inner_pid, uid, max_bytes);
-	if (pid <= 0 || inner_pid <= 0)
-		return -EINVAL;
-	root_fd = keeper_take_root(keeper, pid);
-	if (root_fd < 0)
-		return root_fd;
-	tmp_fd = open_below(root_fd, "/tmp");
-	if (tmp_fd < 0)
-		return tmp_fd;
-	snprintf(name, sizeof(name), "perf-%d.map", (int)inner_pid);
-	/* A link is opened as such, and is no regular file. */
-	path_fd = openat(tmp_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (path_fd < 0)
-		return -errno;
-	fd = open_regular(pid, path_fd, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	r = check_perf_map(fd, uid, max_bytes);
-	return r < 0 ? r : take_fd(&fd);
-}
-
-static bool is_called_table(int fd)
-{
-	static const char name[] = "/memfd:" HEAP_TABLE_NAME " (deleted)";
-	char link[64], is[sizeof(name)];
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	return readlink(link, is, sizeof(is)) == sizeof(name) - 1 &&
-	       memcmp(is, name, sizeof(name) - 1) == 0;
-}
-
-int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)
-{
-	const int size_seals = F_SEAL_SHRINK | F_SEAL_GROW;
-	_cleanup_close_ int path_fd = -1, fd = -1;
-	int seals;
-
-	if (is_remote(keeper))
-		return remote_open_table(keeper, pid, start, end);
-	if (pid <= 0)
-		return -EINVAL;
-	path_fd = take_map_file(keeper, pid, start, end);
-	if (path_fd < 0)
-		return path_fd;
-	fd = open_regular(pid, path_fd, O_RDWR);
-	if (fd < 0)
-		return fd;
-	/* Only memfds can be sealed against changing their size: a file that the
-	 * target would have us write to ends here, on tmpfs too. */
-	seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || (seals & size_seals) != size_seals || !is_called_table(fd))
-		return -EINVAL;
-	return take_fd(&fd);
-}
-
 int keeper_describe(struct keeper *keeper, struct keeper_description *ret_description)
 {
-	if (is_remote(keeper))
+	if (keeper_is_remote(keeper))
 		return remote_describe(keeper, ret_description);
 	*ret_description = (struct keeper_description){0};
 	return 0;
