@@ -52,7 +52,8 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_labels e
 	store/name store/retain store/store \
 	control/access control/comments control/dump control/dump_client control/dump_cpu control/dump_trace \
 	control/ended control/journal control/last control/list control/losses control/measure \
-	control/others control/passive control/peer control/report control/series \
+	control/others control/passive control/peer control/private control/replies \
+	control/report control/series \
 	control/series_targets control/server control/types control/sight control/users \
 	control/verbs
 

@@ -45,7 +45,6 @@ int series_start(struct control_context *ctx, const struct series_spec *spec,
 		 const struct series_handlers *handlers, void *userdata,
 		 struct series **ret_series);
 
-
 /* Ends it early: no handler is called any more. What the scribe already has it
  * finishes. NULL is fine. */
 void series_cancel(struct series *s);
@@ -61,3 +60,6 @@ void series_stop(struct series *s, const char *note);
 
 /* Whether @client is one that @spec asks for. */
 bool series_matches(const struct series_spec *spec, const struct heap_client *client);
+
+/* Whether there is one such, alive. */
+bool series_has_target(const struct control_context *ctx, const struct series_spec *spec);

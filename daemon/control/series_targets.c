@@ -15,6 +15,14 @@ bool series_matches(const struct series_spec *spec, const struct heap_client *c)
 	return !*spec->unit || (c->unit && strcmp(spec->unit, c->unit) == 0);
 }
 
+bool series_has_target(const struct control_context *ctx, const struct series_spec *spec)
+{
+	for (struct heap_client *c = heap_clients_first(ctx->clients); c; c = c->next)
+		if (!c->dead && series_matches(spec, c))
+			return true;
+	return false;
+}
+
 void series_tell_missing(struct series *s, const char *type, const struct heap_client *c,
 			 const char *why)
 {

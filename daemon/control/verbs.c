@@ -1,83 +1,20 @@
 /*
  * What a peer may ask, a function a verb. Each checks the request as a whole,
- * then answers or starts the series that will.
+ * then answers or starts the series that will. (Those of a private daemon are in
+ * private.c.)
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "daemon/control/last.h"
 #include "daemon/control/list.h"
 #include "daemon/control/peer.h"
+#include "daemon/control/private.h"
+#include "daemon/control/replies.h"
 #include "daemon/control/report.h"
 #include "daemon/control/types.h"
 #include "profd/base.h"
 #include "profd/heap_table.h"
 #include "profd/limits.h"
-
-#define FINISH_POLL_US 5000
-
-/* ---- replies of a series */
-
-static void send_file(struct peer *p, const struct dump_result *result, uint32_t index)
-{
-	Profd__File file = PROFD__FILE__INIT;
-	Profd__Reply reply = PROFD__REPLY__INIT;
-	char path[PROFD_MAX_PATH + STORE_NAME_BYTES] = "";
-
-	if (result->fd < 0)
-		snprintf(path, sizeof(path), "%s/%s", store_dir(p->ctx->store), result->name);
-	file.type = (char *)result->type;
-	file.name = (char *)result->name;
-	file.path = path;
-	file.pid = (uint32_t)result->pid;
-	file.comm = (char *)result->comm;
-	file.index = index;
-	file.trim = (char *)result->trim;
-	reply.kind_case = PROFD__REPLY__KIND_FILE;
-	reply.file = &file;
-	peer_reply(p, &reply, result->fd);
-}
-
-static void on_file(const struct dump_result *result, uint32_t index, void *userdata)
-{
-	struct peer *p = userdata;
-
-	if (!p->access.all) /* what it took is not all ours to measure */
-		users_charge(p->user, PROFD_USER_FILE_MS * NSEC_PER_MSEC, clock_mono_ns());
-	send_file(p, result, index);
-}
-
-static void on_missing(const char *type, pid_t pid, const char *comm, const char *why,
-		       uint32_t index, void *userdata)
-{
-	Profd__Missing missing = PROFD__MISSING__INIT;
-	Profd__Reply reply = PROFD__REPLY__INIT;
-
-	missing.type = (char *)type;
-	missing.pid = (uint32_t)pid;
-	missing.comm = (char *)comm;
-	missing.why = (char *)why;
-	missing.index = index;
-	reply.kind_case = PROFD__REPLY__KIND_MISSING;
-	reply.missing = &missing;
-	peer_reply(userdata, &reply, -1);
-}
-
-static void on_done(uint32_t files, uint32_t missing, void *userdata)
-{
-	struct peer *p = userdata;
-
-	p->series = NULL;
-	peer_done(p, files, missing);
-}
-
-static const struct series_handlers to_peer = {
-	.on_file = on_file,
-	.on_missing = on_missing,
-	.on_done = on_done,
-};
 
 /* ---- snapshot */
 
@@ -134,14 +71,6 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 	return true;
 }
 
-static bool any_target(const struct peer *p, const struct series_spec *spec)
-{
-	for (struct heap_client *c = heap_clients_first(p->ctx->clients); c; c = c->next)
-		if (!c->dead && series_matches(spec, c))
-			return true;
-	return false;
-}
-
 static bool check_cpu(struct peer *p, const struct series_spec *spec)
 {
 	if (spec->cpu && !p->ctx->rotation) {
@@ -183,7 +112,7 @@ static bool check_targets(struct peer *p, struct series_spec *spec)
 		return false;
 	types_choose_seconds(p, spec);
 	if (wants_client(spec) && !spec->cpu && !spec->offcpu && !spec->threads && !spec->trace &&
-	    !any_target(p, spec)) {
+	    !series_has_target(p->ctx, spec)) {
 		peer_error(p, ENOENT,
 			   "no attached process %s: start it with LD_PRELOAD=libprofd.so "
 			   "(`profctl list` shows what is there)",
@@ -228,12 +157,12 @@ static void verb_snapshot(struct peer *p, const Profd__Snapshot *q)
 	    !copy_name(p, "unit", q->unit, spec.unit, sizeof(spec.unit)) ||
 	    !types_parse(p, q, &spec) || !check_targets(p, &spec))
 		return;
-	r = series_start(p->ctx, &spec, &to_peer, p, &p->series);
+	r = series_start(p->ctx, &spec, &replies_of_series, p, &p->series);
 	if (r < 0)
 		peer_error(p, r, "snapshot: %s", strerror(-r));
 }
 
-/* ---- attach, watch, finish */
+/* ---- attach */
 
 /* What it says of the table is believed when it is to its own disadvantage. */
 static bool refuse_version(struct peer *p, uint32_t version)
@@ -258,134 +187,6 @@ static void verb_attach(struct peer *p, const Profd__Attach *q, int *fds, size_t
 				     take_fd(&fds[0]));
 	else
 		p->ctx->counters.attach_refused++;
-}
-
-static void verb_watch(struct peer *p, const Profd__Watch *q)
-{
-	char why[512];
-	int r;
-
-	if (!p->ctx->private || !p->access.all) {
-		peer_error(p, EPERM, "watch: only a private profd does this");
-		return;
-	}
-	if (!types_parse_waits(p, q->types, q->n_types, &p->ctx->last_waits))
-		return;
-	p->watching = true;
-	r = p->ctx->watch(p->ctx->engine, (pid_t)q->pid, q->timers_hz, why, sizeof(why));
-	if (r >= 0 && q->offcpu)
-		r = p->ctx->offcpu_open(p->ctx->engine, &p->ctx->offcpu, why, sizeof(why));
-	if (r < 0)
-		peer_error(p, r, "%s", why);
-	else
-		peer_done(p, 0, 0);
-}
-
-static void send_last_file(struct peer *p, const struct last_file *f)
-{
-	_cleanup_close_ int fd = -1;
-	struct dump_result result = {
-		.type = f->type,
-		.name = f->name,
-		.fd = -1,
-		.pid = f->pid,
-		.comm = f->comm,
-		.trim = "",
-	};
-
-	if (p->finish_send)
-		result.fd = fd = openat(store_dir_fd(p->ctx->store), f->name,
-					O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	send_file(p, &result, 1);
-}
-
-/* The last heaps of those that have ended already; they lie in the store. */
-static void send_last_files(struct peer *p)
-{
-	for (const struct last_file *f = p->ctx->last_files; f; f = f->next) {
-		if (!p->finish_heap && strcmp(f->type, "heap") == 0)
-			continue;
-		if (p->finish_own && f->pid != p->ctx->watched)
-			continue;
-		if (*f->name) {
-			send_last_file(p, f);
-			p->finish_files++;
-		} else {
-			on_missing(f->type, f->pid, f->comm, strerror(-f->error), 1, p);
-			p->finish_missing++;
-		}
-	}
-}
-
-static void on_finish_done(uint32_t files, uint32_t missing, void *userdata)
-{
-	struct peer *p = userdata;
-
-	on_done(files + p->finish_files, missing + p->finish_missing, p);
-}
-
-/* At idle priority: what clients had sent, and the ends of processes, have been
- * seen by now. Last heaps that are still being written are waited for. */
-static int on_finish(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	static const struct series_handlers handlers = {
-		.on_file = on_file,
-		.on_missing = on_missing,
-		.on_done = on_finish_done,
-	};
-	struct peer *p = userdata;
-	bool any;
-	struct series_spec spec = {
-		.pid = p->finish_own ? p->ctx->watched : 0,
-		.cpu = p->finish_cpu && p->ctx->rotation,
-		.offcpu = p->finish_offcpu && p->ctx->offcpu,
-		.any_uid = true,
-		.count = 1,
-		.options = {.trim = true, .send = p->finish_send},
-	};
-
-	if (p->ctx->last_pending > 0) {
-		sd_event_source_set_time_relative(source, FINISH_POLL_US);
-		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	}
-	p->later = sd_event_source_disable_unref(p->later);
-	any = any_target(p, &spec);
-	spec.heap = p->finish_heap && any;
-	spec.waits = any ? p->finish_waits : 0;
-	p->finish_files = p->finish_missing = 0;
-	send_last_files(p);
-	if (!spec.heap && !spec.cpu && !spec.offcpu && !spec.waits)
-		peer_done(p, p->finish_files, p->finish_missing);
-	else if (series_start(p->ctx, &spec, &handlers, p, &p->series) < 0)
-		peer_error(p, ENOMEM, "finish: out of memory");
-	return 0;
-}
-
-static void verb_finish(struct peer *p, const Profd__Finish *q)
-{
-	int r;
-
-	if (!p->ctx->private || !p->access.all) {
-		peer_error(p, EPERM, "finish: only a private profd does this");
-		return;
-	}
-	if (p->series || p->later) {
-		peer_error(p, EBUSY, "a request of this connection is still under way");
-		return;
-	}
-	p->finish_cpu = q->cpu;
-	p->finish_heap = q->heap;
-	p->finish_offcpu = q->offcpu;
-	p->finish_send = q->send_files;
-	if (!types_parse_waits(p, q->types, q->n_types, &p->finish_waits))
-		return;
-	p->finish_own = q->own;
-	r = sd_event_add_time_relative(p->ctx->loop, &p->later, CLOCK_MONOTONIC, 0, 1, on_finish,
-				       p);
-	if (r >= 0)
-		r = sd_event_source_set_priority(p->later, SD_EVENT_PRIORITY_IDLE);
-	if (r < 0)
-		peer_error(p, r, "finish: %s", strerror(-r));
 }
 
 /* ---- status */
@@ -420,10 +221,10 @@ void peer_handle(struct peer *p, const Profd__Request *q, int *fds, size_t n_fds
 		verb_status(p);
 		return;
 	case PROFD__REQUEST__VERB_WATCH:
-		verb_watch(p, q->watch);
+		private_watch(p, q->watch);
 		return;
 	case PROFD__REQUEST__VERB_FINISH:
-		verb_finish(p, q->finish);
+		private_finish(p, q->finish);
 		return;
 	case PROFD__REQUEST__VERB_STOP:
 		series_stop(p->series, q->stop->note);
