@@ -25,50 +25,37 @@
 
 /*
  * Where a walk begins: in the caller, so that the frames of what records a sample
- * need not be walked. Calls sampler_take() with the registers as the caller has them
- * right behind the call. The stores are in the order of enum walk_reg.
+ * need not be walked. Calls @take with the arguments as they are, and in @argument,
+ * the register of its next one, the registers as the caller has them right behind the
+ * call. The stores are in the order of enum walk_reg.
  */
+#define NOTE(take, argument)                                                                       \
+	__asm__("subq $72, %rsp\n\t"                                                               \
+		".cfi_adjust_cfa_offset 72\n\t"                                                    \
+		"movq %rbx, (%rsp)\n\t"                                                            \
+		"movq %rbp, 8(%rsp)\n\t"                                                           \
+		"leaq 80(%rsp), %rax\n\t"                                                          \
+		"movq %rax, 16(%rsp)\n\t"                                                          \
+		"movq %r12, 24(%rsp)\n\t"                                                          \
+		"movq %r13, 32(%rsp)\n\t"                                                          \
+		"movq %r14, 40(%rsp)\n\t"                                                          \
+		"movq %r15, 48(%rsp)\n\t"                                                          \
+		"movq 72(%rsp), %rax\n\t"                                                          \
+		"movq %rax, 56(%rsp)\n\t"                                                          \
+		"movq %rsp, %" argument "\n\t"                                                     \
+		"call " take "\n\t"                                                                \
+		"addq $72, %rsp\n\t"                                                               \
+		".cfi_adjust_cfa_offset -72\n\t"                                                   \
+		"ret")
+
 __attribute__((naked, noinline)) void sampler_note(void *p, size_t size)
 {
-	__asm__("subq $72, %rsp\n\t"
-		".cfi_adjust_cfa_offset 72\n\t"
-		"movq %rbx, (%rsp)\n\t"
-		"movq %rbp, 8(%rsp)\n\t"
-		"leaq 80(%rsp), %rax\n\t"
-		"movq %rax, 16(%rsp)\n\t"
-		"movq %r12, 24(%rsp)\n\t"
-		"movq %r13, 32(%rsp)\n\t"
-		"movq %r14, 40(%rsp)\n\t"
-		"movq %r15, 48(%rsp)\n\t"
-		"movq 72(%rsp), %rax\n\t"
-		"movq %rax, 56(%rsp)\n\t"
-		"movq %rsp, %rdx\n\t"
-		"call sampler_take\n\t"
-		"addq $72, %rsp\n\t"
-		".cfi_adjust_cfa_offset -72\n\t"
-		"ret");
+	NOTE("sampler_take", "rdx");
 }
 
-/* The same for record_take(), whose registers come fourth. */
 __attribute__((naked, noinline)) void record_note(enum heap_kind kind, uint64_t count, uint64_t ns)
 {
-	__asm__("subq $72, %rsp\n\t"
-		".cfi_adjust_cfa_offset 72\n\t"
-		"movq %rbx, (%rsp)\n\t"
-		"movq %rbp, 8(%rsp)\n\t"
-		"leaq 80(%rsp), %rax\n\t"
-		"movq %rax, 16(%rsp)\n\t"
-		"movq %r12, 24(%rsp)\n\t"
-		"movq %r13, 32(%rsp)\n\t"
-		"movq %r14, 40(%rsp)\n\t"
-		"movq %r15, 48(%rsp)\n\t"
-		"movq 72(%rsp), %rax\n\t"
-		"movq %rax, 56(%rsp)\n\t"
-		"movq %rsp, %rcx\n\t"
-		"call record_take\n\t"
-		"addq $72, %rsp\n\t"
-		".cfi_adjust_cfa_offset -72\n\t"
-		"ret");
+	NOTE("record_take", "rcx");
 }
 
 static uint64_t thread_control_block(void)
