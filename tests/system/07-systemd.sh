@@ -4,33 +4,16 @@
 # and by nobody else's files, so is one that waits, also where its wait began
 # before anybody looked, and stopping is clean.
 . "$(dirname "$0")/../lib.sh"
-need_root
-ns=$T/ns
-systemd_ns=$root/tests/systemd-ns
+. "$(dirname "$0")/../service-lib.sh"
 
-make -C "$root" BUILD="$BUILD" DESTDIR="$T/image" PREFIX=/usr install >"$T/install.log" 2>&1 ||
-	{ cat "$T/install.log"; fail "make install"; }
-status=0
-"$systemd_ns" start "$ns" "$T/image" "$fixtures" 2>"$T/start.err" || status=$?
-cat "$T/start.err"
-[ $status = 77 ] && skip "no systemd in namespaces here: $(tail -1 "$T/start.err")"
-[ $status = 0 ] || fail "systemd did not start"
-at_exit+=("'$systemd_ns' stop '$ns'")
-inside() { "$systemd_ns" run "$ns" -- "$@"; }
-journal() { inside journalctl --no-pager -u profd | tail -30 >&2; }
-
-inside cp -a "$T/image/." / || fail "installing into the namespace"
 inside systemd-analyze verify profd.service || fail "systemd finds fault with the unit"
-inside systemd-sysusers profd.conf || fail "sysusers"
-inside systemd-tmpfiles --create profd.conf || fail "tmpfiles"
 inside getent group profd >/dev/null || fail "no group profd"
-inside systemctl daemon-reload
 inside systemctl start profd || { journal; fail "systemctl start profd"; }
-[ "$(inside systemctl is-active profd)" = active ] || { journal; fail "not active"; }
-[ "$(inside systemctl show -p Type --value profd)" = notify ] || fail "not Type=notify"
+is_active || { journal; fail "not active"; }
+[ "$(property Type)" = notify ] || fail "not Type=notify"
 [ "$(inside stat -c '%a %U' /var/lib/profd)" = "750 profd" ] || fail "/var/lib/profd's mode"
 for role in engine scribe starter; do
-	pid=$(inside profctl --json status | python3 -c "import json, sys; print(json.load(sys.stdin)['processes']['$role'])") ||
+	pid=$(json_of inside profctl --json status "j['processes']['$role']") ||
 		fail "no $role"
 	inside cat "/proc/$pid/status" >"$T/role"
 	grep -Eq '^Uid:\s0' "$T/role" && fail "the $role is root"
@@ -42,8 +25,7 @@ inside profctl status >"$T/status" || { journal; fail "profctl status"; }
 head -3 "$T/status"
 grep -Eq '^cpu +[a-z-]+.* at [0-9]+ Hz' "$T/status" || { cat "$T/status"; journal; fail "no CPU sampling"; }
 
-inside systemd-run --quiet --unit leaky \
-	--setenv=LD_PRELOAD=/usr/lib/profd/libprofd.so "$fixtures/leak" 100 || fail "systemd-run"
+client leaky "$fixtures/leak" 100
 listed() { inside profctl --json list | grep '"comm": *"leak"' >/dev/null; }
 wait_for 10 listed || { journal; fail "the client did not attach"; }
 inside profctl list
@@ -87,7 +69,7 @@ is "$long > 0.5e9 and $any > 0.9 * $total" || { pprof -top "$T/waiting.pb.gz"; f
 figure "security: $(inside systemd-analyze security --no-pager profd | tail -1 | sed 's/^[^ ]* *//')"
 
 inside systemctl stop profd.socket profd
-[ "$(inside systemctl show -p Result --value profd)" = success ] || { journal; fail "stopping was not clean"; }
+[ "$(property Result)" = success ] || { journal; fail "stopping was not clean"; }
 inside systemctl reset-failed reader 2>/dev/null || true # it was ended by its time
 inside systemctl --failed --no-legend | grep -v '^$' && fail "something failed"
 inside test -e /run/profd/profd.sock && fail "the socket was left behind"
