@@ -4,20 +4,8 @@
 # left; aliases, templates and instances are what systemd takes them for; and where the
 # client cannot work, one line says why and nothing is changed.
 . "$(dirname "$0")/../lib.sh"
-need_root
-ns=$T/ns
-systemd_ns=$root/tests/systemd-ns
+. "$(dirname "$0")/../service-lib.sh"
 etc=/etc/systemd/system
-
-make -C "$root" BUILD="$BUILD" DESTDIR="$T/image" PREFIX=/usr install >"$T/install.log" 2>&1 ||
-	{ cat "$T/install.log"; fail "make install"; }
-status=0
-"$systemd_ns" start "$ns" "$T/image" 2>"$T/start.err" || status=$?
-[ $status = 77 ] && skip "no systemd in namespaces here: $(tail -1 "$T/start.err")"
-[ $status = 0 ] || { cat "$T/start.err"; fail "systemd did not start"; }
-at_exit+=("'$systemd_ns' stop '$ns'")
-inside() { "$systemd_ns" run "$ns" -- "$@"; }
-inside cp -a "$T/image/." /
 library=/usr/lib/profd/libprofd.so
 
 # unit NAME LINE...: a service that sleeps, with these settings.
@@ -29,17 +17,16 @@ unit()
 	grep -q '^ExecStart=' "$T/unit" || echo 'ExecStart=/bin/sleep 1000' >>"$T/unit"
 	inside sh -c "cat >$etc/$unit" <"$T/unit"
 }
-property() { inside systemctl show -p "$2" --value "$1"; }
 files() { inside find /etc/systemd /run/systemd/system "$@" | sort; }
 # The client's mappings in the main process of @1, once the C library, which comes later, has one.
 mapped()
 {
 	local pid
-	pid=$(property "$1" MainPID)
+	pid=$(property MainPID "$1")
 	inside timeout 10 sh -c "until grep -q /libc.so.6 /proc/$pid/maps; do sleep 0.02; done" || fail "$1 does not run"
 	inside grep -c /libprofd.so "/proc/$pid/maps" || true
 }
-variable() { inside sh -c "tr '\\0' '\\n' </proc/$(property "$1" MainPID)/environ" | sed -n 's/^LD_PRELOAD=//p'; }
+variable() { inside sh -c "tr '\\0' '\\n' </proc/$(property MainPID "$1")/environ" | sed -n 's/^LD_PRELOAD=//p'; }
 # refused REGEX UNIT: one that says why, and nothing is changed.
 refused()
 {
@@ -82,8 +69,8 @@ json_of cat "$T/enabled" "1 / ([u['client'] for u in j['units'] if u['unit'] == 
 [ "$(variable plain)" = $library ] || fail "LD_PRELOAD is $(variable plain)"
 [ "$(variable own)" = "$library:libjemalloc.so.2" ] || fail "LD_PRELOAD is $(variable own)"
 [ "$(variable odd)" = "$library:/opt/with space/lib%n\"q\".so" ] || fail "LD_PRELOAD is $(variable odd)"
-inside sh -c "tr '\\0' '\\n' </proc/$(property own MainPID)/environ" | grep -x 'SAID=a b' >/dev/null || fail "a variable got lost"
-property asan Environment | grep "LD_PRELOAD=/usr/lib/libasan.so.8:$library" >/dev/null || fail "not behind libasan"
+inside sh -c "tr '\\0' '\\n' </proc/$(property MainPID own)/environ" | grep -x 'SAID=a b' >/dev/null || fail "a variable got lost"
+property Environment asan | grep "LD_PRELOAD=/usr/lib/libasan.so.8:$library" >/dev/null || fail "not behind libasan"
 [ "$(inside stat -c '%a %U %F' $etc/plain.service.d/50-profd.conf)" = "644 root regular file" ] || fail "the file's mode"
 inside systemd-analyze verify plain.service odd.service || fail "systemd finds fault with it"
 status_is 0 inside profctl enable plain
@@ -172,7 +159,7 @@ status_is 2 inside profctl disable --all plain
 status_is 1 inside setpriv --reuid 65534 --regid 65534 --clear-groups profctl enable plain
 one_line 'needs root'
 [ "$before" = "$(files)" ] || { diff <(echo "$before") <(files); fail "something was changed"; }
-[ "$(property later Environment)" = LD_PRELOAD=libjemalloc.so.2 ] || fail "systemd still has it"
+[ "$(property Environment later)" = LD_PRELOAD=libjemalloc.so.2 ] || fail "systemd still has it"
 
 echo "- what is no obstacle, and what is worth a note"
 status_is 0 inside profctl enable exec shell alone
@@ -183,8 +170,8 @@ for one in exec shell alone; do
 done
 status_is 0 inside profctl enable --force killed
 inside systemctl start killed
-died() { [ "$(property killed Result)" = signal ]; }
-wait_for 10 died || [ "$(property killed Result)" = core-dump ] || fail "what it warns of does not happen"
+died() { [ "$(property Result killed)" = signal ]; }
+wait_for 10 died || [ "$(property Result killed)" = core-dump ] || fail "what it warns of does not happen"
 status_is 0 inside profctl disable --all --restart
 [ "$before" = "$(files)" ] || { diff <(echo "$before") <(files); fail "something is left"; }
 
