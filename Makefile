@@ -24,8 +24,8 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 	labels early live objects cpu waits api
 http_c := ask cache connection delta endpoint guard identity index listen main metrics options \
 	password path profile reply server symbol targets text
-profctl_c := args command connect deliver disable dropin embedded enable enabled executable \
-	expand gather fetch list main named_unit obstacles output private run run_options save \
+profctl_c := args command connect deliver disable dropin enable enabled executable \
+	expand gather fetch helper list main named_unit obstacles output private run run_options save \
 	series signals snapshot status symbolize systemctl table top units url
 daemon_c := config config_files engine engine_clients engine_cpu engine_labels engine_look \
 	engine_memory engine_offcpu engine_reload engine_service engine_stack engine_threads \

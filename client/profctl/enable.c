@@ -20,9 +20,9 @@
 
 #include "client/profctl/args.h"
 #include "client/profctl/dropin.h"
+#include "client/profctl/helper.h"
 #include "client/profctl/obstacles.h"
 #include "client/profctl/output.h"
-#include "client/profctl/private.h"
 #include "profd/base.h"
 
 static const char help[] =
@@ -96,7 +96,7 @@ static int find_library(struct enable *e)
 {
 	_cleanup_free_ char *path = NULL;
 
-	if (private_find("libprofd.so", &path) < 0)
+	if (helper_find("libprofd.so", &path) < 0)
 		return -ENOENT;
 	if (!realpath(path, e->library)) {
 		output_error("%s: %s", path, strerror(errno));

@@ -10,11 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/profctl/helper.h"
 #include "client/profctl/output.h"
-#include "client/profctl/private.h"
 #include "profd/base.h"
 #include "profd/limits.h"
 
@@ -23,6 +22,7 @@
 static int make_dir(struct fetched *fetched)
 {
 	const char *parent = getenv("TMPDIR");
+	int r;
 
 	if (asprintf(&fetched->dir, "%s/profctl-debug-XXXXXX",
 		     parent && parent[0] == '/' ? parent : "/var/tmp") < 0) {
@@ -31,25 +31,11 @@ static int make_dir(struct fetched *fetched)
 	}
 	if (mkdtemp(fetched->dir))
 		return 0;
-	output_error("%s: %s", fetched->dir, strerror(errno));
+	r = -errno;
+	output_error("%s: %s: set TMPDIR to a directory that you can write to", fetched->dir,
+		     strerror(-r));
 	free(take_ptr(fetched->dir));
-	return -errno;
-}
-
-/* In the child. */
-__attribute__((noreturn)) static void become_fetch(const char *program, const char *dir,
-						   char *const *urls, size_t n_urls, int in_fd,
-						   int out_fd)
-{
-	const char *argv[2 + PROFD_MAX_FETCH_SERVERS + 1] = {program, dir};
-
-	for (size_t i = 0; i < n_urls; i++)
-		argv[2 + i] = urls[i];
-	if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0)
-		_exit(126);
-	execv(program, (char **)argv);
-	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
-	_exit(127);
+	return r;
 }
 
 /* More than a pipe holds, and nobody reads yet. */
@@ -66,35 +52,39 @@ static FILE *write_ids(char *const *ids, size_t n_ids)
 	return f;
 }
 
-/* Returns how many files it says it has written. */
-static int read_answer(int fd, pid_t pid)
+/* How many files it says it has written. */
+static int read_answer(int fd)
 {
 	char text[32] = "";
 	size_t n = 0;
 	ssize_t got;
-	int status;
 
 	while (n < sizeof(text) - 1 && ((got = read(fd, text + n, sizeof(text) - 1 - n)) > 0 ||
 					(got < 0 && errno == EINTR)))
 		n += got > 0 ? (size_t)got : 0;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? (int)strtol(text, NULL, 10) : -EIO;
+	return (int)strtol(text, NULL, 10);
 }
 
 static int run_fetch(const char *program, const char *dir, char *const *urls, size_t n_urls,
 		     FILE *ids)
 {
-	int pipe_fds[2], r;
+	const char *argv[2 + PROFD_MAX_FETCH_SERVERS + 1] = {program, dir};
+	struct helper_filter how = {.argv = argv, .in_fd = fileno(ids), .error_fd = -1};
+	int pipe_fds[2], n, r;
 	pid_t pid;
 
+	for (size_t i = 0; i < n_urls; i++)
+		argv[2 + i] = urls[i];
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;
-	pid = fork();
-	if (pid == 0)
-		become_fetch(program, dir, urls, n_urls, fileno(ids), pipe_fds[1]);
+	how.out_fd = pipe_fds[1];
+	r = helper_start(&how, &pid);
 	close(pipe_fds[1]);
-	r = pid < 0 ? -EAGAIN : read_answer(pipe_fds[0], pid);
+	if (r == 0) {
+		n = read_answer(pipe_fds[0]);
+		r = helper_wait(pid);
+		r = r < 0 ? r : n;
+	}
 	close(pipe_fds[0]);
 	return r;
 }
@@ -107,7 +97,7 @@ int fetch_debug_files(struct fetched *fetched, char *const *urls, size_t n_urls,
 	int r = fetched->dir ? 0 : make_dir(fetched);
 
 	if (r == 0)
-		r = private_find("profd-fetch", &program);
+		r = helper_find("profd-fetch", &program);
 	if (r < 0)
 		return r;
 	in = write_ids(ids, n_ids);

@@ -9,11 +9,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Finds a file of profd's installation, "profd" or "libprofd.so": beside
- * profctl, or where `make install` puts it from there, or in /usr. Returns 0
- * and the malloc'd path, or -ENOENT, reported. */
-int private_find(const char *name, char **ret_path);
-
 struct private_options {
 	const char *output;    /* directory for profiles; NULL: none are stored */
 	const char *event;     /* NULL: profd's default */

@@ -20,7 +20,7 @@
 #include "client/profctl/command.h"
 #include "client/profctl/connect.h"
 #include "client/profctl/deliver.h"
-#include "client/profctl/embedded.h"
+#include "client/profctl/helper.h"
 #include "client/profctl/output.h"
 #include "client/profctl/private.h"
 #include "client/profctl/run_options.h"
@@ -30,9 +30,10 @@
 #include "profd/limits.h"
 #include "proto/control.h"
 
-#define RUN_FINISH_MS  120000 /* of silence: no profile takes as long */
-#define RUN_DEFAULT_HZ 99
-#define WAITS_TYPES    2
+#define RUN_FINISH_MS	  120000 /* of silence: no profile takes as long */
+#define RUN_HTTP_START_MS 10000
+#define RUN_DEFAULT_HZ	  99
+#define WAITS_TYPES	  2
 
 struct run {
 	const struct run_options *options;
@@ -335,16 +336,20 @@ static void finish(struct run *run)
 	deliver_finish(&run->deliver);
 }
 
+/* profd-http for what the private profd sees; it says itself where it listens. */
 static int serve(struct run *run, int *ret_signal)
 {
-	struct embedded_options how = {
-		.address = run->options->http,
-		.socket = run->daemon.socket,
+	const char *const args[] = {"--private", "--socket",	     run->daemon.socket,
+				    "--listen",	 run->options->http, NULL};
+	const struct helper_server how = {
+		.name = "profd-http",
+		.args = args,
 		.mask = &run->mask,
 		.signals_fd = run->signals_fd,
+		.timeout_ms = RUN_HTTP_START_MS,
 	};
 
-	return how.address ? embedded_start(&how, &run->http, ret_signal) : 0;
+	return run->options->http ? helper_serve(&how, &run->http, ret_signal) : 0;
 }
 
 /* From the first fork to the exit code. */
@@ -403,7 +408,7 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 	if (check_output(&run) < 0)
 		return PROFCTL_FAILED;
 	if ((deliver_wants_client(&run.deliver) || options.http || !options.event) &&
-	    private_find("libprofd.so", &library) < 0)
+	    helper_find("libprofd.so", &library) < 0)
 		return PROFCTL_FAILED;
 	run.signals_fd = signals_open(watched, ARRAY_SIZE(watched), &run.mask);
 	if (run.signals_fd < 0) {
@@ -412,7 +417,7 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 	}
 	code = start_and_follow(&run, library);
 	command_done(&run.command);
-	embedded_stop(run.http);
+	helper_stop(run.http, 0);
 	if (run.periodic_fd >= 0)
 		close(run.periodic_fd);
 	if (run.watch_fd >= 0)

@@ -16,13 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/profctl/args.h"
 #include "client/profctl/fetch.h"
+#include "client/profctl/helper.h"
 #include "client/profctl/output.h"
-#include "client/profctl/private.h"
 #include "client/profctl/profctl.h"
 #include "client/profctl/save.h"
 #include "profd/base.h"
@@ -132,25 +131,6 @@ static int parse(struct profctl *ctl, int argc, char **argv, struct symbolize *s
 	return ARGS_END;
 }
 
-/* In the child. */
-__attribute__((noreturn)) static void become_profd(const char *program, const struct symbolize *s,
-						   int in_fd, int out_fd, int said_fd)
-{
-	const char *argv[2 + PROFD_MAX_DEBUG_DIRS + 1] = {program, "--symbolize"};
-	size_t n = 2;
-
-	for (size_t i = 0; i < s->n_dirs; i++)
-		argv[n++] = s->dirs[i];
-	if (s->fetched.dir)
-		argv[n++] = s->fetched.dir;
-	if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
-	    dup2(said_fd, STDERR_FILENO) < 0)
-		_exit(126);
-	execv(program, (char **)argv);
-	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
-	_exit(127);
-}
-
 /* To the end of file. */
 static int read_said(struct symbolize *s, int fd)
 {
@@ -180,26 +160,28 @@ static int read_said(struct symbolize *s, int fd)
 /* Returns 0, or -errno of starting it, or -EIO: it said why. */
 static int filter(const char *program, struct symbolize *s, int in_fd, int out_fd)
 {
-	int pipe_fds[2], status = 0, r;
+	const char *argv[2 + PROFD_MAX_DEBUG_DIRS + 1] = {program, "--symbolize"};
+	struct helper_filter how = {.argv = argv, .in_fd = in_fd, .out_fd = out_fd};
+	int pipe_fds[2], said, r;
+	size_t n = 2;
 	pid_t pid;
 
+	for (size_t i = 0; i < s->n_dirs; i++)
+		argv[n++] = s->dirs[i];
+	if (s->fetched.dir)
+		argv[n++] = s->fetched.dir;
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;
-	pid = fork();
-	if (pid == 0)
-		become_profd(program, s, in_fd, out_fd, pipe_fds[1]);
+	how.error_fd = pipe_fds[1];
+	r = helper_start(&how, &pid);
 	close(pipe_fds[1]);
-	if (pid < 0) {
-		close(pipe_fds[0]);
-		return -EAGAIN;
+	if (r == 0) {
+		said = read_said(s, pipe_fds[0]);
+		r = helper_wait(pid);
+		r = said < 0 ? said : r;
 	}
-	r = read_said(s, pipe_fds[0]);
 	close(pipe_fds[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	if (r < 0)
-		return r;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+	return r;
 }
 
 static int run_filter(struct symbolize *s, int out_fd)
@@ -212,7 +194,7 @@ static int run_filter(struct symbolize *s, int out_fd)
 		output_error("%s: %s", s->file, strerror(errno));
 		return -errno;
 	}
-	r = private_find("profd", &program);
+	r = helper_find("profd", &program);
 	if (r < 0)
 		return r;
 	r = filter(program, s, in_fd, out_fd);

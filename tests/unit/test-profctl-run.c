@@ -117,10 +117,10 @@ static void test_order(void **state)
 		 h->dir, h->dir, h->dir);
 	assert_string_equal(h->err, expected);
 	run(h, "head -n1 $FAKE_LOG", "--output", h->dir, "-F", "200", "-e", "cpu-clock", NULL);
-	snprintf(line, sizeof(line), " --state-dir %s --ready-fd ", h->dir);
+	snprintf(line, sizeof(line), " --state-dir %s --frequency 200 --event cpu-clock\n", h->dir);
 	assert_non_null(strstr(h->out, line));
 	assert_non_null(strstr(h->out, "--private --foreground --runtime-dir /tmp/test-ctl-"));
-	assert_non_null(strstr(h->out, " --frequency 200 --event cpu-clock\n"));
+	assert_non_null(strstr(h->out, "--ready-fd "));
 }
 
 static void test_named_files(void **state)
