@@ -24,6 +24,7 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 	labels early live objects cpu waits api
 http_c := ask cache connection delta endpoint guard identity index listen main metrics options \
 	password path profile reply server symbol targets text
+fetch_c := debug_files main profile request
 profctl_c := args command connect deliver disable dropin enable enabled executable \
 	expand gather fetch helper list main named_unit obstacles output private run run_options save \
 	series signals snapshot status symbolize systemctl table top units url
@@ -65,11 +66,11 @@ preload_src := $(preload_c:%=client/preload/%.c) proto/cfi.c proto/cfi_code.c pr
 profctl_src := $(profctl_c:%=client/profctl/%.c)
 http_src := $(http_c:%=client/http/%.c)
 daemon_src := $(daemon_c:%=daemon/%.c)
-fetch_src := client/fetch/main.c
+fetch_src := $(fetch_c:%=client/fetch/%.c)
 
 libs_proto := -lprotobuf-c -lz
 libs_daemon := $(libs_proto) -lsystemd -lpfm -lunwind-x86_64 -lunwind -ldw -lelf -llzma -liberty -lseccomp -linih -lm
-libs_profctl := $(libs_proto) -ljansson -lcurl
+libs_profctl := $(libs_proto) -ljansson
 libs_fetch := -lcurl
 libs_http := $(libs_proto) -ljansson -lmicrohttpd -lcrypt -lm -pthread
 
@@ -172,7 +173,7 @@ $(BUILD)/libprofd.so: $(call pic,$(preload_src)) client/preload/libprofd.map
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libdaemon.a $(BUILD)/libproto.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MF $@.d -MT $@ $(LDFLAGS) -o $@ \
-		$< $(filter %.a,$^) $(libs_daemon) -lcmocka -ljansson -lcrypt -lcurl
+		$< $(filter %.a,$^) $(libs_daemon) -lcmocka -ljansson -lcrypt
 
 $(BUILD)/fixtures/%: tests/fixtures/%.c
 	$(call say,CC,$<)

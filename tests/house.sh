@@ -85,7 +85,7 @@ check_homes()
 	lives 'jansson\.h' 'client/(profctl|http|push)/'
 	lives 'microhttpd' 'client/http/'
 	lives 'crypt\.h' 'client/http/'
-	lives 'curl/' 'client/(push|fetch|profctl)/'
+	lives 'curl/' 'client/fetch/'
 	lives 'ut(hash|list|array|string)\.h' '(daemon|proto|client/(profctl|http|push))/'
 	# What the client is made of has to do with libc's headers alone.
 	local hits

@@ -191,16 +191,21 @@ void helper_stop(pid_t pid, int patience_ms)
 	reap(pid, NULL);
 }
 
+static int put(int fd, int at)
+{
+	return fd < 0 || dup2(fd, at) >= 0 ? 0 : -errno;
+}
+
 /* In the child: becomes the filter, or returns -errno. */
 static int become_filter(const struct helper_filter *filter, pid_t parent)
 {
 	int r = end_with(parent, SIGKILL);
 
+	r = r ?: put(filter->in_fd, STDIN_FILENO);
+	r = r ?: put(filter->out_fd, STDOUT_FILENO);
+	r = r ?: put(filter->error_fd, STDERR_FILENO);
 	if (r < 0)
 		return r;
-	if (dup2(filter->in_fd, STDIN_FILENO) < 0 || dup2(filter->out_fd, STDOUT_FILENO) < 0 ||
-	    (filter->error_fd >= 0 && dup2(filter->error_fd, STDERR_FILENO) < 0))
-		return -errno;
 	execv(filter->argv[0], (char **)filter->argv);
 	return -errno;
 }

@@ -1,7 +1,7 @@
 /*
  * The other programs of profd that profctl starts. Servers live as long as a command
  * does: profd itself and profd-http. Filters read, write and end: profd-fetch, and profd
- * as it symbolizes a file.
+ * when it symbolizes a file.
  */
 #pragma once
 
@@ -29,9 +29,8 @@ int helper_serve(const struct helper_server *server, pid_t *ret_pid, int *ret_si
 void helper_stop(pid_t pid, int patience_ms);
 
 struct helper_filter {
-	const char *const *argv; /* the program's path first, to a NULL */
-	int in_fd, out_fd;
-	int error_fd; /* -1: our standard error */
+	const char *const *argv;     /* the program's path first, to a NULL */
+	int in_fd, out_fd, error_fd; /* -1: ours */
 };
 
 /* Starts it. Signals that we block are blocked in it, and it does not outlive us. Returns

@@ -3,20 +3,19 @@
  * next is due when it would have been anyway, so files stay D apart however long
  * a request takes; one that takes longer than D makes the next come at once.
  *
- * A server is not believed: how much it sends is bounded, it is given up when it
- * sends next to nothing, and what it sends becomes a file only once it has been read
- * as a profile.
+ * profctl talks to no server: profd-fetch does, one process for each profile, and says
+ * what went wrong. What comes becomes a file only once it has been read as a profile.
  */
 #include "client/profctl/url.h"
 
-#include <curl/curl.h>
 #include <errno.h>
-#include <inttypes.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "client/profctl/helper.h"
 #include "client/profctl/output.h"
 #include "client/profctl/save.h"
 #include "client/profctl/signals.h"
@@ -25,150 +24,89 @@
 #include "proto/publish.h"
 
 #define URL_MAX_BYTES	(256u << 20)
-#define URL_CONNECT_S	10L
-#define URL_SILENCE_S	60L /* beside what `seconds` asks for */
 #define URL_NAME_BYTES	64
-#define URL_ERROR_BYTES 512
+#define URL_ERROR_BYTES 1024
 
 struct fetch {
 	const struct url_series *series;
+	char *program;	  /* profd-fetch */
+	char shown[1024]; /* the URL without name and password, which are nobody's business */
 	int signals_fd;
 	int number; /* of the signal that came */
 	int fd;	    /* what was received */
-	uint64_t n;
-	bool go_pprof; /* the body of an error is for people */
-	char error[CURL_ERROR_SIZE];
 };
 
-/* What the pair "seconds=N" in the query asks to wait for. */
-static long seconds_of(const char *url)
-{
-	const char *query = strchr(url, '?'), *at = query ? strstr(query, "seconds=") : NULL;
-	long n = at ? strtol(at + strlen("seconds="), NULL, 10) : 0;
-
-	/* Go's own default for CPU time */
-	if (!at && strstr(url, "/profile"))
-		n = 30;
-	return n < 0 || n > 86400 ? 0 : n;
-}
-
-static size_t take_bytes(char *bytes, size_t size, size_t n, void *userdata)
-{
-	struct fetch *f = userdata;
-	size_t left = size * n;
-
-	if (left > URL_MAX_BYTES - f->n)
-		return 0;
-	f->n += left;
-	while (left > 0) {
-		ssize_t written = write(f->fd, bytes, left);
-
-		if (written < 0)
-			return 0;
-		bytes += written;
-		left -= (size_t)written;
-	}
-	return size * n;
-}
-
-static size_t take_header(char *bytes, size_t size, size_t n, void *userdata)
-{
-	static const char name[] = "x-go-pprof:";
-	struct fetch *f = userdata;
-
-	if (size * n > strlen(name) && strncasecmp(bytes, name, strlen(name)) == 0)
-		f->go_pprof = true;
-	return size * n;
-}
-
-/* curl asks now and then whether to go on. */
-static int on_progress(void *userdata, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-	struct fetch *f = userdata;
-	struct signal_taken taken;
-
-	if (signals_take(f->signals_fd, &taken) < 0)
-		return 0;
-	f->number = taken.number;
-	return 1;
-}
-
-static int set_up(CURL *curl, struct fetch *f)
-{
-	const char *url = f->series->url;
-	CURLcode r = CURLE_OK;
-
-	r = r ?: curl_easy_setopt(curl, CURLOPT_URL, url);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	r = r ?: curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-	r = r ?: curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_USERAGENT, "profctl/" PROFD_VERSION);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, URL_CONNECT_S);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, URL_SILENCE_S + seconds_of(url));
-	r = r ?: curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_WRITEDATA, f);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_HEADERDATA, f);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_XFERINFODATA, f);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-	r = r ?: curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, f->error);
-	return r == CURLE_OK ? 0 : -EINVAL;
-}
-
-/* The URL without name and password, which are nobody's business. */
-static const char *shown(const char *url, char *ret, size_t size)
+static void hide_password(const char *url, char *ret, size_t size)
 {
 	const char *host = strstr(url, "://"), *at;
 
 	host = host ? host + 3 : url;
 	at = memrchr(host, '@', strcspn(host, "/?#"));
 	snprintf(ret, size, "%.*s%s", (int)(host - url), url, at ? at + 1 : host);
-	return ret;
 }
 
-static void report_status(const struct fetch *f, const char *url, long status)
+/* What it says, until it ends. -EINTR: a signal, f->number. */
+static int listen_to(struct fetch *f, int said_fd, char *ret_said, size_t size)
 {
-	char text[URL_ERROR_BYTES] = "";
-	ssize_t n = 0;
+	size_t n = 0;
+	ssize_t got;
+	char rest[64];
 
-	if (f->go_pprof)
-		n = pread(f->fd, text, sizeof(text) - 1, 0);
-	text[n > 0 ? n : 0] = '\0';
-	text[strcspn(text, "\r\n")] = '\0';
-	output_error("%s: HTTP status %ld%s%s", url, status, *text ? ": " : "", text);
-}
+	for (;;) {
+		bool full = n == size - 1;
+		int r = signals_wait(f->signals_fd, said_fd, -1, &f->number);
 
-/* Receives into @f->fd. Returns 0, or -errno, reported. */
-static int receive(struct fetch *f, const char *url)
-{
-	CURL *curl = curl_easy_init();
-	long status = 0;
-	CURLcode r;
-
-	if (!curl || set_up(curl, f) < 0) {
-		output_error("%s: curl cannot be set up for it", url);
-		curl_easy_cleanup(curl);
-		return -EINVAL;
+		if (r < 0)
+			return r;
+		got = read(said_fd, full ? rest : ret_said + n, full ? sizeof(rest) : size - 1 - n);
+		if (got <= 0)
+			break;
+		n += full ? 0 : (size_t)got;
 	}
-	r = curl_easy_perform(curl);
-	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_cleanup(curl);
-	if (f->number != 0)
-		return -EINTR;
-	if (r == CURLE_WRITE_ERROR)
-		output_error("%s: more than %u MiB, or no memory for it", url, URL_MAX_BYTES >> 20);
-	else if (r != CURLE_OK)
-		output_error("%s: %s", url, *f->error ? f->error : curl_easy_strerror(r));
-	else if (status != 200)
-		report_status(f, url, status);
-	return r != CURLE_OK || status != 200 ? -EIO : 0;
+	ret_said[n] = '\0';
+	ret_said[strcspn(ret_said, "\n")] = '\0';
+	return got < 0 ? -errno : 0;
 }
 
-static int check(const struct fetch *f, const char *url)
+/* profd-fetch, into f->fd. Returns 0, or -errno, and what it said. */
+static int ask(struct fetch *f, char *ret_said, size_t size)
+{
+	char most[24];
+	const char *argv[] = {f->program, "--max-bytes", most, "--profile", f->series->url, NULL};
+	struct helper_filter how = {.argv = argv, .in_fd = -1, .out_fd = f->fd};
+	int pipe_fds[2], r;
+	pid_t pid;
+
+	snprintf(most, sizeof(most), "%u", URL_MAX_BYTES);
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return -errno;
+	how.error_fd = pipe_fds[1];
+	r = helper_start(&how, &pid);
+	close(pipe_fds[1]);
+	if (r == 0) {
+		int heard = listen_to(f, pipe_fds[0], ret_said, size);
+
+		if (heard < 0)
+			kill(pid, SIGKILL); /* the signals that we take are blocked in it */
+		r = helper_wait(pid);
+		r = heard < 0 ? heard : r;
+	}
+	close(pipe_fds[0]);
+	return r;
+}
+
+/* Returns 0, or -errno, reported; -EINTR: a signal. */
+static int receive(struct fetch *f)
+{
+	char said[URL_ERROR_BYTES] = "";
+	int r = ask(f, said, sizeof(said));
+
+	if (r < 0 && r != -EINTR)
+		output_error("%s: %s", f->shown, *said ? said : strerror(-r));
+	return r;
+}
+
+static int check(const struct fetch *f)
 {
 	struct pprof *p = NULL;
 	int r = -errno;
@@ -179,9 +117,9 @@ static int check(const struct fetch *f, const char *url)
 	if (r == -EBADMSG)
 		output_error("%s: what came is no profile: is the address that of a pprof "
 			     "endpoint, without debug=1?",
-			     url);
+			     f->shown);
 	else if (r < 0)
-		output_error("%s: %s", url, strerror(-r));
+		output_error("%s: %s", f->shown, strerror(-r));
 	return r;
 }
 
@@ -205,8 +143,9 @@ static void make_name(const char *url, char *ret, size_t size)
 	snprintf(ret, size, "%s_%s_%s.pb.gz", clean[0], clean[1], stamp);
 }
 
-static void show(const struct url_series *series, const char *name, uint32_t index, const char *url)
+static void show(const struct fetch *f, const char *name, uint32_t index)
 {
+	const struct url_series *series = f->series;
 	json_t *object;
 
 	if (!series->ctl->json) {
@@ -216,7 +155,7 @@ static void show(const struct url_series *series, const char *name, uint32_t ind
 			output_line("%s/%s", series->dir, name);
 		return;
 	}
-	object = json_pack("{s:o, s:I, s:o, s:s}", "url", output_json_string(url), "index",
+	object = json_pack("{s:o, s:I, s:o, s:s}", "url", output_json_string(f->shown), "index",
 			   (json_int_t)index, "path", output_json_string(name), "dir", series->dir);
 	(void)output_json(object, false);
 }
@@ -226,27 +165,27 @@ static int fetch(struct fetch *f, uint32_t index)
 {
 	_cleanup_close_ int fd = memfd_create("profctl-url", MFD_CLOEXEC);
 	_cleanup_free_ char *final = NULL;
-	char url[1024], bare[1024], name[256];
+	char name[256];
 	int r;
 
-	shown(f->series->url, url, sizeof(url));
-	shown(f->series->url, bare, sizeof(bare));
+	if (fd < 0) {
+		r = -errno;
+		output_error("%s: %s", f->shown, strerror(-r));
+		return r;
+	}
 	f->fd = fd;
-	f->n = 0;
-	f->go_pprof = false;
-	f->error[0] = '\0';
-	r = fd < 0 ? -errno : receive(f, url);
+	r = receive(f);
 	if (r >= 0)
-		r = check(f, url);
+		r = check(f);
 	if (r < 0)
 		return r;
-	make_name(bare, name, sizeof(name));
+	make_name(f->shown, name, sizeof(name));
 	r = save_into(f->series->dir_fd, name, fd, &final);
 	if (r < 0) {
 		output_error("%s/%s: %s", f->series->dir, name, strerror(-r));
 		return r;
 	}
-	show(f->series, final, index, url);
+	show(f, final, index);
 	return 0;
 }
 
@@ -291,17 +230,19 @@ static int follow(struct fetch *f)
 int url_follow(const struct url_series *series)
 {
 	static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
-	struct fetch f = {.series = series};
+	_cleanup_free_ char *program = NULL;
 	_cleanup_close_ int signals_fd = -1;
-	int code;
+	struct fetch f = {.series = series};
 
+	if (helper_find("profd-fetch", &program) < 0)
+		return PROFCTL_FAILED;
 	signals_fd = signals_open(stopping, ARRAY_SIZE(stopping), NULL);
-	if (signals_fd < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		output_error("url: cannot be set up");
+	if (signals_fd < 0) {
+		output_error("signals: %s", strerror(-signals_fd));
 		return PROFCTL_FAILED;
 	}
+	f.program = program;
 	f.signals_fd = signals_fd;
-	code = follow(&f);
-	curl_global_cleanup();
-	return code;
+	hide_password(series->url, f.shown, sizeof(f.shown));
+	return follow(&f);
 }

@@ -58,10 +58,12 @@ grep -q secret "$T/stderr" && fail "the password is in the message"
 
 echo "- servers that mean ill"
 cat >"$T/ill.py" <<'END'
-import http.server, sys
+import http.server, time
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        if self.path.startswith('/endless'):
+        if self.path.startswith('/silent'):
+            time.sleep(1000)
+        elif self.path.startswith('/endless'):
             self.send_response(200)
             self.end_headers()
             try:
@@ -96,6 +98,24 @@ bad 'more than 256 MiB' "$ill/endless"
 bad 'rotocol' "$ill/file"
 bad 'redirect' "$ill/loop"
 bad '.' "$ill/short"
+
+echo "- a signal ends it, and profd-fetch with it, while a server is silent"
+asks() { asking=$(pgrep -P "$series" -x profd-fetch) && grep -q silent "/proc/$asking/cmdline"; }
+gone() { [[ $(cut -d' ' -f3 "/proc/$asking/stat" 2>/dev/null) = [ZX] || ! -e /proc/$asking ]]; }
+for signal in TERM INT KILL; do
+	# Not by a shell that would have SIGINT ignored, as it has for what runs beside it.
+	python3 -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$profctl" snapshot --url "$ill/silent" --output "$T/out" 2>"$T/stderr" &
+	series=$!
+	own_pids+=("$series")
+	wait_for 20 asks || fail "no profd-fetch asks"
+	kill -"$signal" "$series"
+	status=0
+	wait "$series" || status=$?
+	[ "$status" = $((128 + $(kill -l "$signal"))) ] || fail "status $status after SIG$signal"
+	[ ! -s "$T/stderr" ] || fail "$(cat "$T/stderr")"
+	wait_for 5 gone || fail "profd-fetch outlives SIG$signal"
+done
 
 echo "- a server that is restarted: the series goes on"
 "$profctl" snapshot --url "$url/comm/$mine/debug/pprof/heap" --every 500ms --count 12 --output "$T/out" \
