@@ -10,7 +10,8 @@
 #define MAX_RATE       (1ULL << 40)
 #define MAX_CPU_HZ     10000
 
-bool environment_parse_bytes(const char *text, uint64_t *ret_bytes)
+/* "524288", "512K", "512KiB", "1M": 1024s. False: anything else. */
+static bool parse_bytes(const char *text, uint64_t *ret_bytes)
 {
 	static const char *const units[][4] = {
 		{"", "B", "b", ""},
@@ -63,14 +64,14 @@ static void read_all(struct environment *e)
 	text = getenv("PROFD_TRIM");
 	e->no_trim = text && strcmp(text, "0") == 0;
 	text = getenv("PROFD_RATE");
-	if (text && *text && !environment_parse_bytes(text, &e->rate_bytes))
+	if (text && *text && !parse_bytes(text, &e->rate_bytes))
 		e->rate_invalid = true;
 	if (e->rate_bytes == 0)
 		e->rate_bytes = 1;
 	text = getenv("PROFD_SOCKET");
 	e->socket_path = text && *text ? text : DEFAULT_SOCKET;
 	text = getenv("PROFD_CPU");
-	if (text && environment_parse_bytes(text, &hz) && hz <= MAX_CPU_HZ)
+	if (text && parse_bytes(text, &hz) && hz <= MAX_CPU_HZ)
 		e->cpu_hz = (uint32_t)hz;
 	e->block_rate_ns = read_number("PROFD_BLOCK");
 	e->mutex_fraction = read_number("PROFD_MUTEX");

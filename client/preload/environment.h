@@ -20,6 +20,3 @@ struct environment {
 /* What it was when it was first asked for. NULL: it is too early, the C library has
  * none yet. */
 const struct environment *environment_get(void);
-
-/* "524288", "512K", "512KiB", "1M": 1024s. False: anything else. */
-bool environment_parse_bytes(const char *text, uint64_t *ret_bytes);

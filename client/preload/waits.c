@@ -42,7 +42,6 @@
 #define MOMENT_SHIFT 4 /* 16 ns */
 #define SUM_BITS     44
 #define SUM_MASK     ((1ULL << SUM_BITS) - 1)
-#define WAITER	     (1ULL << SUM_BITS)
 #define MAX_WAITERS  4095u
 #define TAG_AT	     56
 

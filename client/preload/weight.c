@@ -11,9 +11,10 @@
 #define CLASS_LINEAR	   128
 #define CLASSES_A_DOUBLING 8
 
-/* The Taylor series near 0; twice the argument is then e*(e+2). No difference
- * of nearly equal numbers is taken, hence no digit is lost for a small x. */
-double weight_expm1(double x)
+/* exp(x) - 1 for -64 <= x <= 0, to 1e-12. The Taylor series near 0; twice the argument
+ * is then e*(e+2). No difference of nearly equal numbers is taken, hence no digit is lost
+ * for a small x. */
+static double exp_minus_1(double x)
 {
 	unsigned doublings = 0;
 	double term, e;
@@ -30,8 +31,8 @@ double weight_expm1(double x)
 	return e;
 }
 
-/* x = m * 2^e with m in [sqrt(1/2), sqrt(2)); log(m) = 2 artanh((m-1)/(m+1)). */
-double weight_log(double x)
+/* To 1e-12. x = m * 2^e with m in [sqrt(1/2), sqrt(2)); log(m) = 2 artanh((m-1)/(m+1)). */
+static double natural_log(double x)
 {
 	static const double ln2 = 0.69314718055994530942, sqrt2 = 1.41421356237309504880;
 	uint64_t bits;
@@ -77,7 +78,7 @@ uint64_t weight_draw(uint64_t *state, uint64_t rate_bytes)
 		return 0;
 	/* 53 bits, in (0, 1): log is finite, and never 0 */
 	uniform = ((double)(weight_random(state) >> 11) + 0.5) * 0x1p-53;
-	interval = -weight_log(uniform) * (double)rate_bytes;
+	interval = -natural_log(uniform) * (double)rate_bytes;
 	whole = (uint64_t)interval;
 	return whole + 1;
 }
@@ -91,7 +92,7 @@ uint64_t weight_objects(uint64_t size, uint64_t rate_bytes)
 	ratio = (double)(size ? size : 1) / (double)rate_bytes;
 	if (ratio > CERTAIN_RATIO)
 		return 1ULL << HEAP_OBJECT_SHIFT;
-	return (uint64_t)((double)(1ULL << HEAP_OBJECT_SHIFT) / -weight_expm1(-ratio) + 0.5);
+	return (uint64_t)((double)(1ULL << HEAP_OBJECT_SHIFT) / -exp_minus_1(-ratio) + 0.5);
 }
 
 uint64_t weight_bytes(uint64_t size, uint64_t objects)

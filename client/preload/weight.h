@@ -10,10 +10,6 @@
 
 #include <stdint.h>
 
-/* exp(x) - 1 for -64 <= x <= 0, and log(x) for x > 0: good to 1e-12. */
-double weight_expm1(double x);
-double weight_log(double x);
-
 /* The next number of a generator with the state *@state, which is never 0. */
 uint64_t weight_random(uint64_t *state);
 

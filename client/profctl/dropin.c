@@ -30,7 +30,8 @@ static int quote(FILE *stream, const char *text)
 	return 0;
 }
 
-int dropin_format(const char *unit, const char *preload, bool made_directory, char **ret_text)
+/* The text of a drop-in. -EINVAL: @preload has a byte that such a file cannot say. */
+static int format(const char *unit, const char *preload, bool made_directory, char **ret_text)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
@@ -157,7 +158,7 @@ int dropin_write(const char *unit, const char *preload)
 	if (r == 0 && made && fchmod(dir, 0755) < 0)
 		r = -errno;
 	if (r == 0)
-		r = dropin_format(unit, preload, made, &text);
+		r = format(unit, preload, made, &text);
 	if (r == 0)
 		r = write_in(dir, text);
 	if (r < 0 && made)

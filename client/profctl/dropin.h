@@ -18,10 +18,6 @@
 #define DROPIN_NAME "50-profd.conf"
 #define DROPIN_DIR  "/etc/systemd/system"
 
-/* The text of a drop-in for LD_PRELOAD=@preload. Returns 0 and a malloc'd string;
- * -EINVAL: @preload has a byte that such a file cannot say; -ENOMEM. */
-int dropin_format(const char *unit, const char *preload, bool made_directory, char **ret_text);
-
 enum dropin_kind {
 	DROPIN_NONE,
 	DROPIN_OURS,
@@ -31,7 +27,8 @@ enum dropin_kind {
 /* Returns an enum dropin_kind, or -errno. */
 int dropin_look(const char *unit);
 
-/* Writes it. -EEXIST: there is one; -ELOOP, -ENOTDIR: UNIT.d is something else than a
+/* Writes one that sets LD_PRELOAD=@preload. -EEXIST: there is one; -EINVAL: @preload has
+ * a byte that such a file cannot say; -ELOOP, -ENOTDIR: UNIT.d is something else than a
  * directory. Returns 0 or -errno; nothing is left of a failure. */
 int dropin_write(const char *unit, const char *preload);
 

@@ -56,7 +56,9 @@ static size_t covers(const char *dir, const char *path)
 	return strncmp(dir, path, n) == 0 && (path[n] == '/' || path[n] == '\0') ? n : 0;
 }
 
-size_t obstacles_covered(const char *list, const char *path)
+/* How far @path lies under one of @list, which is as "systemctl show" prints paths
+ * ("-/srv +/opt /var:ro"): the length of the longest that covers it, or 0. */
+static size_t covered(const char *list, const char *path)
 {
 	size_t longest = 0;
 	char *word;
@@ -78,7 +80,7 @@ static size_t covered_by(const struct search *s, const char *key, const char *pa
 {
 	_cleanup_free_ char *list = unit_value(s->unit, key);
 
-	return list ? obstacles_covered(list, path) : 0;
+	return list ? covered(list, path) : 0;
 }
 
 static bool is_hidden(const struct search *s, const char *path, const char **ret_key)
@@ -95,10 +97,10 @@ static bool is_hidden(const struct search *s, const char *path, const char **ret
 	}
 	*ret_key = "ProtectHome";
 	if (home && (strcmp(home, "yes") == 0 || strcmp(home, "tmpfs") == 0) &&
-	    obstacles_covered("/home /root /run/user", path) > 0)
+	    covered("/home /root /run/user", path) > 0)
 		return true;
 	*ret_key = "PrivateTmp";
-	if (unit_is(s->unit, "PrivateTmp", "yes") && obstacles_covered("/tmp /var/tmp", path) > 0)
+	if (unit_is(s->unit, "PrivateTmp", "yes") && covered("/tmp /var/tmp", path) > 0)
 		return true;
 	*ret_key = "RootDirectory";
 	if (!root || !*root || strcmp(root, "/") == 0)

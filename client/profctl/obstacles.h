@@ -27,10 +27,6 @@ struct obstacles {
 int obstacles_find(const struct unit *unit, const char *library, struct obstacles *ret_obstacles);
 void obstacles_done(struct obstacles *obstacles);
 
-/* How far @path lies under one of @list, which is as "systemctl show" prints paths
- * ("-/srv +/opt /var:ro"): the length of the longest that covers it, or 0. */
-size_t obstacles_covered(const char *list, const char *path);
-
 /* Whether the file that a service executes can have a library preloaded: 0, or why not
  * in a few words (static). @library is what it is compared with. */
 const char *executable_refuses(const char *path, const char *library, bool changes_user);

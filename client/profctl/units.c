@@ -6,7 +6,7 @@
 
 #include "profd/base.h"
 
-/* Finest first: units_pick() takes the last that fits. */
+/* Finest first: pick() takes the last that fits. */
 static const struct units byte_units[] = {
 	{1, "B"},
 	{1024.0, "kB"},
@@ -43,11 +43,6 @@ static struct units pick(double value, const char *unit)
 	return best;
 }
 
-struct units units_pick(int64_t value, const char *unit)
-{
-	return pick(magnitude(value), unit);
-}
-
 struct units units_pick_range(int64_t smallest, int64_t total, const char *unit)
 {
 	double low = magnitude(smallest), high = magnitude(total);
@@ -76,7 +71,7 @@ void units_format(int64_t value, struct units units, char *ret, size_t size)
 
 void units_format_auto(int64_t value, const char *unit, char *ret, size_t size)
 {
-	units_format(value, units_pick(value, unit), ret, size);
+	units_format(value, pick(magnitude(value), unit), ret, size);
 }
 
 void units_format_percent(int64_t value, int64_t total, char *ret, size_t size)

@@ -14,18 +14,15 @@ struct units {
 	const char *suffix; /* static */
 };
 
-/* The largest unit in which @value is 1 or more. @unit is a pprof unit:
- * "bytes", "nanoseconds"; any other is printed as a plain number. */
-struct units units_pick(int64_t value, const char *unit);
-
 /* The one unit for a table whose smallest value that is not zero is @smallest
  * and whose total is @total: as fine as the smallest needs, but not so fine
- * that the total becomes long. */
+ * that the total becomes long. @unit is a pprof unit: "bytes", "nanoseconds"; any
+ * other is printed as a plain number. */
 struct units units_pick_range(int64_t smallest, int64_t total, const char *unit);
 
 #define UNITS_BYTES 48
 void units_format(int64_t value, struct units units, char *ret, size_t size);
-/* In the unit that units_pick() gives. */
+/* In the largest unit in which @value is 1 or more. */
 void units_format_auto(int64_t value, const char *unit, char *ret, size_t size);
 /* " 9.90%", "  100%", "0.042%": six characters wide, as in pprof's tables. */
 void units_format_percent(int64_t value, int64_t total, char *ret, size_t size);

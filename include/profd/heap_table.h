@@ -147,8 +147,7 @@ enum heap_state {
 
 enum heap_reason {
 	HEAP_REASON_NONE,
-	HEAP_REASON_FORK,     /* the child could not get a table of its own */
-	HEAP_REASON_INTERNAL, /* a check of the client's own failed */
+	HEAP_REASON_FORK, /* the child could not get a table of its own */
 };
 
 enum heap_lost {		    /* samples that were drawn and not recorded */

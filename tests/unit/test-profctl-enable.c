@@ -93,30 +93,30 @@ static void dropins_say_any_path(void **state)
 {
 	char *text = NULL;
 
-	assert_int_equal(dropin_format("a.service", "/l.so:/a b%\"\\", true, &text), 0);
+	assert_int_equal(format("a.service", "/l.so:/a b%\"\\", true, &text), 0);
 	assert_non_null(strstr(text, "\nEnvironment=\"LD_PRELOAD=/l.so:/a b%%\\\"\\\\\"\n"));
 	assert_non_null(strstr(text, "\n" MADE_LINE "\n"));
 	assert_ptr_equal(strstr(text, FIRST_LINE "\n"), text);
 	free(text);
-	assert_int_equal(dropin_format("a.service", "/l.so", false, &text), 0);
+	assert_int_equal(format("a.service", "/l.so", false, &text), 0);
 	assert_null(strstr(text, MADE_LINE));
 	free(text);
 	text = NULL;
-	assert_int_equal(dropin_format("a.service", "/l.so\n[Unit]", true, &text), -EINVAL);
+	assert_int_equal(format("a.service", "/l.so\n[Unit]", true, &text), -EINVAL);
 	assert_null(text);
 }
 
 static void paths_cover_what_lies_below(void **state)
 {
-	assert_int_equal(obstacles_covered("-/nowhere +/none:ro", "/nowhere/x"), 8);
-	assert_int_equal(obstacles_covered("/nowhere/", "/nowhere"), 8);
-	assert_int_equal(obstacles_covered("/none:ro,nodev", "/none/x"), 5);
-	assert_int_equal(obstacles_covered("/nowhere", "/nowhereelse"), 0);
-	assert_int_equal(obstacles_covered("/ /nowhere", "/nowhere/x"), 8);
-	assert_int_equal(obstacles_covered("/", "/nowhere/x"), 1);
-	assert_int_equal(obstacles_covered("\"/with space\"", "/with space/x"), 11);
-	assert_int_equal(obstacles_covered("relative", "/relative"), 0);
-	assert_int_equal(obstacles_covered("", "/x"), 0);
+	assert_int_equal(covered("-/nowhere +/none:ro", "/nowhere/x"), 8);
+	assert_int_equal(covered("/nowhere/", "/nowhere"), 8);
+	assert_int_equal(covered("/none:ro,nodev", "/none/x"), 5);
+	assert_int_equal(covered("/nowhere", "/nowhereelse"), 0);
+	assert_int_equal(covered("/ /nowhere", "/nowhere/x"), 8);
+	assert_int_equal(covered("/", "/nowhere/x"), 1);
+	assert_int_equal(covered("\"/with space\"", "/with space/x"), 11);
+	assert_int_equal(covered("relative", "/relative"), 0);
+	assert_int_equal(covered("", "/x"), 0);
 }
 
 static void filters_allow_or_deny(void **state)
