@@ -27,7 +27,7 @@ http_c := ask cache connection delta endpoint guard identity index listen main m
 fetch_c := debug_files main profile request
 profctl_c := args command connect deliver disable dropin enable enabled executable \
 	expand gather fetch helper list main named_unit obstacles output private run run_options save \
-	series signals snapshot status symbolize systemctl table top units url
+	series signals snapshot status symbolize systemctl table top units url watch
 daemon_c := config config_files engine engine_clients engine_cpu engine_labels engine_look \
 	engine_memory engine_offcpu engine_reload engine_service engine_stack engine_threads \
 	engine_timers engine_trace fdstore main notify privilege symbolize_file watchdog \

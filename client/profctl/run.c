@@ -26,24 +26,21 @@
 #include "client/profctl/run_options.h"
 #include "client/profctl/save.h"
 #include "client/profctl/signals.h"
+#include "client/profctl/watch.h"
 #include "profd/base.h"
 #include "profd/limits.h"
 #include "proto/control.h"
 
-#define RUN_FINISH_MS	  120000 /* of silence: no profile takes as long */
 #define RUN_HTTP_START_MS 10000
-#define RUN_DEFAULT_HZ	  99
-#define WAITS_TYPES	  2
 
 struct run {
 	const struct run_options *options;
 	sigset_t mask; /* before ours, and SIGPIPE's disposition: the command's */
 	void (*sigpipe)(int);
 	int signals_fd;
-	int watch_fd;	 /* its end ends profd */
+	struct watch watch;
 	int periodic_fd; /* for --every; -1: not yet, or no more */
 	uint64_t periodic_due_ns;
-	uint32_t timers_hz; /* CPU samples by the programs' own timers; 0: by perf events */
 	struct private_daemon daemon;
 	pid_t http; /* 0: none */
 	struct command command;
@@ -85,124 +82,6 @@ static int fork_command(struct run *run, const char *library)
 	}
 	run->deliver.pid = run->command.pid;
 	return deliver_check(&run->deliver);
-}
-
-/* A refusal means that there are no CPU samples, not that there is no heap: it
- * ends the run only if CPU samples were asked for by name. */
-static int take_refusal(struct run *run, const Profd__Error *error)
-{
-	if (run->options->cpu || run->options->offcpu ||
-	    (run->options->event && deliver_wants_cpu(&run->deliver))) {
-		output_error("%s", error->message);
-		return -EACCES;
-	}
-	if (deliver_wants_cpu(&run->deliver))
-		output_note("no CPU profile, only the heap: %s", error->message);
-	run->deliver.no_cpu = true;
-	return 0;
-}
-
-/* Waits for one reply. -EINTR: *ret_signal. */
-static int receive(const struct run *run, int timeout_ms, struct reply *ret_reply, int *ret_signal)
-{
-	int r;
-
-	r = signals_wait(run->signals_fd, run->watch_fd, timeout_ms, ret_signal);
-	if (r == -ETIMEDOUT)
-		output_error("profd: no answer for %d s", timeout_ms / 1000);
-	return r < 0 ? r : connect_receive(run->watch_fd, ret_reply);
-}
-
-static size_t name_waits(const struct run *run, char **ret_types)
-{
-	size_t n = 0;
-
-	if (run->options->block)
-		ret_types[n++] = (char *)"block";
-	if (run->options->mutex)
-		ret_types[n++] = (char *)"mutex";
-	return n;
-}
-
-static int ask_to_watch(const struct run *run, struct reply *ret_reply, int *ret_signal)
-{
-	char *types[WAITS_TYPES];
-	Profd__Watch verb = PROFD__WATCH__INIT;
-	Profd__Request request = PROFD__REQUEST__INIT;
-	int r;
-
-	verb.pid = (uint32_t)run->command.pid;
-	verb.timers_hz = run->timers_hz;
-	verb.offcpu = run->options->offcpu != NULL;
-	verb.types = types;
-	verb.n_types = name_waits(run, types);
-	request.verb_case = PROFD__REQUEST__VERB_WATCH;
-	request.watch = &verb;
-	r = connect_send(run->watch_fd, &request);
-	return r < 0 ? r : receive(run, RUN_FINISH_MS, ret_reply, ret_signal);
-}
-
-static uint32_t timers_hz(const struct run *run)
-{
-	uint64_t hz = run->options->frequency_hz;
-
-	return hz == 0 ? RUN_DEFAULT_HZ : (uint32_t)min(hz, (uint64_t)RUN_TIMERS_MAX_HZ);
-}
-
-/* An event that was asked for by name is that or nothing. */
-static bool may_use_timers(const struct run *run, const Profd__Error *error)
-{
-	if (run->timers_hz > 0 || run->options->event || run->options->offcpu ||
-	    !deliver_wants_cpu(&run->deliver))
-		return false;
-	switch (error->code) {
-	case EACCES:
-	case EPERM:
-	case ENOSYS:
-	case ENOBUFS:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void note_timers(const char *why)
-{
-	static const char prefix[] = "perf_event_open: ";
-
-	if (strncmp(why, prefix, strlen(prefix)) == 0)
-		why += strlen(prefix);
-	output_note("CPU samples by the program's own timers: user stacks only; "
-		    "perf_event_open was refused: %s",
-		    why);
-}
-
-static int watch(struct run *run, int *ret_signal)
-{
-	_cleanup_(reply_done) struct reply reply = {.fd = -1}, again = {.fd = -1};
-	const Profd__Reply *answer;
-	int r;
-
-	run->watch_fd = control_connect(run->daemon.socket);
-	if (run->watch_fd < 0) {
-		output_error("profd: %s: %s", run->daemon.socket, strerror(-run->watch_fd));
-		return run->watch_fd;
-	}
-	if (run->options->timers && deliver_wants_cpu(&run->deliver))
-		run->timers_hz = timers_hz(run);
-	r = ask_to_watch(run, &reply, ret_signal);
-	if (r < 0)
-		return r;
-	answer = reply.message;
-	if (answer->kind_case == PROFD__REPLY__KIND_ERROR && may_use_timers(run, answer->error)) {
-		note_timers(answer->error->message);
-		run->timers_hz = timers_hz(run);
-		r = ask_to_watch(run, &again, ret_signal);
-		if (r < 0)
-			return r;
-		answer = again.message;
-	}
-	return answer->kind_case == PROFD__REPLY__KIND_ERROR ? take_refusal(run, answer->error) : 0;
 }
 
 /* Asks for the series of --every. Its first moment is D from the start, for at
@@ -294,48 +173,6 @@ static void attend(struct run *run)
 	}
 }
 
-/* Fetches the profiles. Whatever goes wrong is reported; the exit code is the
- * command's all the same. */
-static void finish(struct run *run)
-{
-	char *types[WAITS_TYPES];
-	Profd__Finish verb = PROFD__FINISH__INIT;
-	Profd__Request request = PROFD__REQUEST__INIT;
-	int number = 0;
-
-	verb.cpu = deliver_wants_cpu(&run->deliver);
-	verb.heap = deliver_wants_heap(&run->deliver);
-	verb.offcpu = run->options->offcpu != NULL;
-	verb.types = types;
-	verb.n_types = name_waits(run, types);
-	verb.send_files = !run->options->output;
-	verb.own = run->options->children == CHILDREN_OUT;
-	request.verb_case = PROFD__REQUEST__VERB_FINISH;
-	request.finish = &verb;
-	if (connect_send(run->watch_fd, &request) < 0)
-		return;
-	if (run->deliver.written > 0)
-		output_note("wrote %u files while it ran", run->deliver.written);
-	for (;;) {
-		_cleanup_(reply_done) struct reply reply = {.fd = -1};
-		int r;
-
-		r = receive(run, RUN_FINISH_MS, &reply, &number);
-		if (r == -EINTR)
-			output_error("interrupted: profiles not yet written are lost");
-		if (r < 0)
-			return;
-		if (reply.message->kind_case == PROFD__REPLY__KIND_DONE)
-			break;
-		if (reply.message->kind_case == PROFD__REPLY__KIND_ERROR) {
-			output_error("%s", reply.message->error->message);
-			return;
-		}
-		deliver_take(&run->deliver, &reply, false);
-	}
-	deliver_finish(&run->deliver);
-}
-
 /* profd-http for what the private profd sees; it says itself where it listens. */
 static int serve(struct run *run, int *ret_signal)
 {
@@ -370,9 +207,9 @@ static int start_and_follow(struct run *run, const char *library)
 	if (r == 0)
 		r = fork_command(run, library);
 	if (r == 0)
-		r = watch(run, &number);
+		r = watch_begin(&run->watch, run->daemon.socket, run->command.pid, &number);
 	if (r == 0)
-		r = command_release(&run->command, run->timers_hz);
+		r = command_release(&run->command, run->watch.timers_hz);
 	if (r == -EINTR)
 		return PROFCTL_SIGNAL + number;
 	if (r < 0)
@@ -384,7 +221,7 @@ static int start_and_follow(struct run *run, const char *library)
 	if (r < 0)
 		output_error("%s: %s", run->options->argv[0], strerror(-r));
 	else
-		finish(run);
+		watch_finish(&run->watch);
 	return command_exit_code(&run->command);
 }
 
@@ -392,7 +229,7 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 {
 	static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD};
 	struct run_options options = {};
-	struct run run = {.watch_fd = -1, .periodic_fd = -1, .sigpipe = ctl->sigpipe};
+	struct run run = {.watch.fd = -1, .periodic_fd = -1, .sigpipe = ctl->sigpipe};
 	_cleanup_free_ char *library = NULL;
 	int value, code;
 
@@ -415,14 +252,17 @@ static int run_main(struct profctl *ctl, int argc, char **argv)
 		output_error("signals: %s", strerror(-run.signals_fd));
 		return PROFCTL_FAILED;
 	}
+	run.watch.options = &options;
+	run.watch.deliver = &run.deliver;
+	run.watch.signals_fd = run.signals_fd;
 	code = start_and_follow(&run, library);
 	command_done(&run.command);
 	helper_stop(run.http, 0);
 	if (run.periodic_fd >= 0)
 		close(run.periodic_fd);
-	if (run.watch_fd >= 0)
-		close(run.watch_fd);
-	private_stop(&run.daemon, run.watch_fd >= 0);
+	if (run.watch.fd >= 0)
+		close(run.watch.fd);
+	private_stop(&run.daemon, run.watch.fd >= 0);
 	close(run.signals_fd);
 	deliver_done(&run.deliver);
 	return code;
