@@ -84,6 +84,22 @@ static bool is_unreachable(CURLcode code)
 	}
 }
 
+/* The name and the password in @url are nobody's business. */
+static void complain(const char *url, const char *what, bool gives_up)
+{
+	CURLU *parts = curl_url();
+	char *shown = NULL;
+
+	if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK)
+		(void)curl_url_get(parts, CURLUPART_URL, &shown, 0);
+	fprintf(stderr, "profd-fetch: %s: %s%s\n", shown ? shown : "a server", what,
+		gives_up ? ": it is not asked again" : "");
+	curl_free(shown);
+	curl_url_cleanup(parts);
+}
+
 /* True: f->fd holds the file. */
 static bool fetch_from(struct fetch *f, char **url, const char *id)
 {
@@ -105,9 +121,10 @@ static bool fetch_from(struct fetch *f, char **url, const char *id)
 		return f->file_bytes > 0;
 	/* It has no such file: that is no trouble. */
 	if (code != CURLE_HTTP_RETURNED_ERROR)
-		fprintf(stderr, "%s: %s\n", whole,
-			code == CURLE_WRITE_ERROR ? "larger than it may be, or no space left"
-						  : curl_easy_strerror(code));
+		complain(whole,
+			 code == CURLE_WRITE_ERROR ? "larger than it may be, or no space left"
+						   : curl_easy_strerror(code),
+			 is_unreachable(code));
 	if (is_unreachable(code))
 		*url = NULL;
 	return false;

@@ -31,7 +31,7 @@ static int fetch_debug_files(const struct debug_files *wanted)
 	int r = debug_files_fetch(wanted, &n);
 
 	if (r < 0)
-		fprintf(stderr, "%s: %s\n", wanted->dir, strerror(-r));
+		fprintf(stderr, "profd-fetch: %s: %s\n", wanted->dir, strerror(-r));
 	printf("%u\n", n);
 	return r;
 }

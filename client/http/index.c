@@ -161,7 +161,8 @@ static void put_home(FILE *to, const struct answer *a)
 	fputs("</table>\n", to);
 	if (n == 0)
 		fputs("<p>None has the heap client: start a program with "
-		      "LD_PRELOAD=libprofd.so. CPU time is there all the same.</p>\n",
+		      "LD_PRELOAD=/usr/lib/profd/libprofd.so. CPU time is there all the "
+		      "same.</p>\n",
 		      to);
 	fputs("</body>\n</html>\n", to);
 }

@@ -140,7 +140,7 @@ static int serve(struct program *p, const sigset_t *signals)
 		return complain("%s, %s: not a certificate and its key", p->options.tls_certificate,
 				p->options.tls_key);
 	if (r < 0)
-		return complain("%s", strerror(-r));
+		return complain("the server: %s: not started", strerror(-r));
 	r = say_ready(p);
 	if (r >= 0)
 		wait_for_end(server, signals);

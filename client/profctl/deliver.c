@@ -212,13 +212,14 @@ void deliver_finish(struct deliver *d)
 		output_error("--heap: the command itself had no heap client: it may be static, or "
 			     "setuid, or have run too short");
 	if (d->cpu && !d->got_cpu)
-		output_error("--cpu: there was no CPU profile");
+		output_error("--cpu: there was no CPU profile: the command may have run too short");
 	if ((d->block && !d->got_block) || (d->mutex && !d->got_mutex))
 		output_error(
 			"--block, --mutex: the command itself had no client: it may be static, "
 			"or setuid, or have run too short");
 	if (d->offcpu && !d->got_offcpu)
-		output_error("--offcpu: there was no off-CPU profile");
+		output_error("--offcpu: there was no off-CPU profile: the command may have run too "
+			     "short");
 	if (d->output && d->written == 0)
-		output_error("run: there was nothing to write");
+		output_error("run: there was nothing to write: the command may have run too short");
 }

@@ -98,10 +98,7 @@ static int find_library(struct enable *e)
 
 	if (helper_find("libprofd.so", &path) < 0)
 		return -ENOENT;
-	if (!realpath(path, e->library)) {
-		output_error("%s: %s", path, strerror(errno));
-		return -errno;
-	}
+	snprintf(e->library, sizeof(e->library), "%s", path);
 	if (strpbrk(e->library, " :")) {
 		output_error("%s: LD_PRELOAD cannot say a path with a space or a colon",
 			     e->library);
@@ -375,8 +372,10 @@ static int enable_main(struct profctl *ctl, int argc, char **argv)
 	if (enable_check_root("enable") < 0)
 		return PROFCTL_FAILED;
 	if (!systemctl_is_there()) {
-		output_error("enable: systemd does not run here: start programs with "
-			     "LD_PRELOAD=libprofd.so");
+		_cleanup_free_ char *client = helper_name_client();
+
+		output_error("enable: systemd does not run here: start programs with LD_PRELOAD=%s",
+			     client ?: "libprofd.so");
 		return PROFCTL_FAILED;
 	}
 	if (find_library(&e) < 0)

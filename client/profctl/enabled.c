@@ -143,8 +143,11 @@ static int enabled_main(struct profctl *ctl, int argc, char **argv)
 		return PROFCTL_USAGE;
 	}
 	r = dropin_scan(&list);
-	if (r == 0)
-		r = show(ctl, &list);
+	if (r < 0) {
+		output_error(DROPIN_DIR ": %s", strerror(-r));
+		return PROFCTL_FAILED;
+	}
+	r = show(ctl, &list);
 	if (r < 0)
 		output_error("enabled: %s", strerror(-r));
 	return r < 0 ? PROFCTL_FAILED : PROFCTL_DONE;

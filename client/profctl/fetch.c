@@ -102,13 +102,13 @@ int fetch_debug_files(struct fetched *fetched, char *const *urls, size_t n_urls,
 		return r;
 	in = write_ids(ids, n_ids);
 	if (!in) {
-		output_error("a temporary file: %s", strerror(errno));
+		output_error("/tmp: no temporary file can be made there: %s", strerror(errno));
 		return -EIO;
 	}
 	r = run_fetch(program, fetched->dir, urls, n_urls, in);
 	fclose(in);
 	if (r < 0)
-		output_error("profd-fetch: %s", strerror(-r));
+		output_error("profd-fetch: failed: no debug file was fetched");
 	return r;
 }
 

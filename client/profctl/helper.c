@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -30,43 +31,55 @@
 static const char *const places[] = {"", "../sbin/", "../lib/profd/", "/usr/sbin/",
 				     "/usr/lib/profd/"};
 
-static int own_dir(char *ret, size_t size)
+/* Empty: not to be had. */
+static void own_dir(char *ret, size_t size)
 {
+	ssize_t n = readlink("/proc/self/exe", ret, size - 1);
 	char *slash;
-	ssize_t n;
 
-	n = readlink("/proc/self/exe", ret, size - 1);
-	if (n < 0)
-		return -errno;
-	ret[n] = '\0';
+	ret[n > 0 ? n : 0] = '\0';
 	slash = strrchr(ret, '/');
-	if (!slash)
-		return -ENOENT;
-	slash[1] = '\0';
-	return 0;
+	ret[slash ? slash + 1 - ret : 0] = '\0';
 }
 
-int helper_find(const char *name, char **ret_path)
+/* NULL: nowhere. */
+static char *look_for(const char *name, const char *dir)
 {
-	char dir[PROFD_MAX_PATH];
-
-	if (own_dir(dir, sizeof(dir)) < 0)
-		dir[0] = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		_cleanup_free_ char *path = NULL;
 		const char *before = places[i][0] == '/' ? "" : dir;
 
 		if (asprintf(&path, "%s%s%s", before, places[i], name) < 0) {
 			path = NULL;
-			break;
+			return NULL;
 		}
-		if (access(path, R_OK) == 0) {
-			*ret_path = take_ptr(path);
-			return 0;
-		}
+		if (access(path, R_OK) == 0)
+			return realpath(path, NULL);
+	}
+	return NULL;
+}
+
+int helper_find(const char *name, char **ret_path)
+{
+	char dir[PROFD_MAX_PATH];
+	char *path;
+
+	own_dir(dir, sizeof(dir));
+	path = look_for(name, dir);
+	if (path) {
+		*ret_path = path;
+		return 0;
 	}
 	output_error("%s: not found beside profctl (%s) nor in /usr: install it there", name, dir);
 	return -ENOENT;
+}
+
+char *helper_name_client(void)
+{
+	char dir[PROFD_MAX_PATH];
+
+	own_dir(dir, sizeof(dir));
+	return look_for("libprofd.so", dir) ?: strdup("libprofd.so");
 }
 
 /* In the child: if it is to end with us, and we still are. */

@@ -10,8 +10,12 @@
 
 /* Finds a file of profd's installation, "profd" or "libprofd.so": beside
  * profctl, or where `make install` puts it from there, or in /usr. Returns 0
- * and the malloc'd path, or -ENOENT, reported. */
+ * and the malloc'd path, without links and "..", or -ENOENT, reported. */
 int helper_find(const char *name, char **ret_path);
+
+/* Where the client is, to be shown in advice: "libprofd.so" if it is not found. malloc'd;
+ * NULL: no memory. */
+char *helper_name_client(void);
 
 struct helper_server {
 	const char *name;	 /* for helper_find(), and for messages */

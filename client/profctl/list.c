@@ -4,6 +4,7 @@
 
 #include "client/profctl/args.h"
 #include "client/profctl/connect.h"
+#include "client/profctl/helper.h"
 #include "client/profctl/output.h"
 #include "client/profctl/table.h"
 #include "client/profctl/units.h"
@@ -122,6 +123,15 @@ static json_t *ended_json(const Profd__Ended *ended)
 	return json;
 }
 
+static void note_no_targets(void)
+{
+	_cleanup_free_ char *client = helper_name_client();
+
+	output_note("no targets: \"profctl enable UNIT\" for a service, or start a program with "
+		    "LD_PRELOAD=%s",
+		    client ?: "libprofd.so");
+}
+
 static int show_tables(struct listing *listing)
 {
 	int r = 0;
@@ -129,8 +139,7 @@ static int show_tables(struct listing *listing)
 	if (listing->table.n_cells > 0)
 		r = table_print(&listing->table);
 	else
-		output_note("no targets: profctl enable UNIT, or start a program with "
-			    "LD_PRELOAD=libprofd.so");
+		note_no_targets();
 	if (r == 0 && listing->ended.n_cells > 0) {
 		output_line("%s", "");
 		r = table_print(&listing->ended);

@@ -95,7 +95,8 @@ static void start_periodic(struct run *run)
 	run->periodic_due_ns = 0;
 	run->periodic_fd = control_connect(run->daemon.socket);
 	if (run->periodic_fd < 0) {
-		output_error("--every: %s", strerror(-run->periodic_fd));
+		output_error("--every: %s: there will be no profiles before the end",
+			     strerror(-run->periodic_fd));
 		return;
 	}
 	verb.types = types;

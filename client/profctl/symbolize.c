@@ -191,8 +191,9 @@ static int run_filter(struct symbolize *s, int out_fd)
 	int r;
 
 	if (in_fd < 0) {
-		output_error("%s: %s", s->file, strerror(errno));
-		return -errno;
+		r = -errno;
+		output_error("%s: %s", s->file, strerror(-r));
+		return r;
 	}
 	r = helper_find("profd", &program);
 	if (r < 0)
@@ -233,6 +234,8 @@ static int fetch_lacking(struct symbolize *s)
 	     id = strtok_r(NULL, "\n", &rest))
 		if (!was_asked(s, id))
 			r = add_asked(s, id);
+	if (r < 0)
+		output_error("%s: %s", s->file, strerror(-r));
 	if (r < 0 || s->n_asked == first)
 		return r;
 	return fetch_debug_files(&s->fetched, s->urls, s->n_urls, s->asked + first,
@@ -287,11 +290,16 @@ static int symbolize_main(struct profctl *ctl, int argc, char **argv)
 	if (value != ARGS_END)
 		return args_exit(value);
 	out_fd = memfd_create("profctl-symbolize", MFD_CLOEXEC);
-	if (out_fd < 0 || symbolize(&s, out_fd) < 0)
+	if (out_fd < 0) {
+		output_error("symbolize: %s", strerror(errno));
+		return PROFCTL_FAILED;
+	}
+	if (symbolize(&s, out_fd) < 0)
 		return PROFCTL_FAILED;
 	r = lseek(out_fd, 0, SEEK_SET) < 0 ? -errno : save_as(s.output, out_fd);
 	if (r < 0) {
-		output_error("%s: %s", s.output, strerror(-r));
+		output_error("%s: %s: name a file that you can write with --output", s.output,
+			     strerror(-r));
 		return PROFCTL_FAILED;
 	}
 	return show(ctl, &s);

@@ -12,6 +12,7 @@
 #define PATIENCE_MS 120000 /* of silence: no profile takes as long */
 #define DEFAULT_HZ  99
 #define WAITS_TYPES 2
+#define LOST	    "profiles not yet written are lost"
 
 /* A refusal means that there are no CPU samples, not that there is no heap: it
  * ends the run only if CPU samples were asked for by name. */
@@ -29,13 +30,15 @@ static int take_refusal(struct watch *w, const Profd__Error *error)
 }
 
 /* Waits for one reply. -EINTR: *ret_signal. */
-static int receive(const struct watch *w, struct reply *ret_reply, int *ret_signal)
+/* @lost: what a silence costs. */
+static int receive(const struct watch *w, const char *lost, struct reply *ret_reply,
+		   int *ret_signal)
 {
 	int r;
 
 	r = signals_wait(w->signals_fd, w->fd, PATIENCE_MS, ret_signal);
 	if (r == -ETIMEDOUT)
-		output_error("profd: no answer for %d s", PATIENCE_MS / 1000);
+		output_error("profd: no answer for %d s: %s", PATIENCE_MS / 1000, lost);
 	return r < 0 ? r : connect_receive(w->fd, ret_reply);
 }
 
@@ -65,7 +68,7 @@ static int ask_to_watch(const struct watch *w, pid_t pid, struct reply *ret_repl
 	request.verb_case = PROFD__REQUEST__VERB_WATCH;
 	request.watch = &verb;
 	r = connect_send(w->fd, &request);
-	return r < 0 ? r : receive(w, ret_reply, ret_signal);
+	return r < 0 ? r : receive(w, "the command was not run", ret_reply, ret_signal);
 }
 
 static uint32_t timers_hz(const struct watch *w)
@@ -111,7 +114,7 @@ int watch_begin(struct watch *w, const char *socket, pid_t pid, int *ret_signal)
 
 	w->fd = control_connect(socket);
 	if (w->fd < 0) {
-		output_error("profd: %s: %s", socket, strerror(-w->fd));
+		output_error("profd: %s: %s: the command was not run", socket, strerror(-w->fd));
 		return w->fd;
 	}
 	if (w->options->timers && deliver_wants_cpu(w->deliver))
@@ -155,9 +158,9 @@ void watch_finish(struct watch *w)
 		_cleanup_(reply_done) struct reply reply = {.fd = -1};
 		int r;
 
-		r = receive(w, &reply, &number);
+		r = receive(w, LOST, &reply, &number);
 		if (r == -EINTR)
-			output_error("interrupted: profiles not yet written are lost");
+			output_error("interrupted: %s", LOST);
 		if (r < 0)
 			return;
 		if (reply.message->kind_case == PROFD__REPLY__KIND_DONE)

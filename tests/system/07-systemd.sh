@@ -25,6 +25,9 @@ inside profctl status >"$T/status" || { journal; fail "profctl status"; }
 head -3 "$T/status"
 grep -Eq '^cpu +[a-z-]+.* at [0-9]+ Hz' "$T/status" || { cat "$T/status"; journal; fail "no CPU sampling"; }
 
+advice=$(inside profctl list 2>&1 >/dev/null | grep LD_PRELOAD=) || fail "list gives no advice"
+inside test -e "${advice##*LD_PRELOAD=}" || fail "there is no such file: $advice"
+
 client leaky "$fixtures/leak" 100
 listed() { inside profctl --json list | grep '"comm": *"leak"' >/dev/null; }
 wait_for 10 listed || { journal; fail "the client did not attach"; }

@@ -63,6 +63,10 @@ cp "$T/said" "$T/said.first"
 symbolize shared_a --debuginfod http://127.0.0.1:9 --debuginfod http://127.0.0.1:8002
 grep -q 'inner_shared_name (inline)' "$T/top" || { cat "$T/top"; fail "shared_a: not named"; }
 grep -q '127.0.0.1:9/.*connect' "$T/stderr" || { cat "$T/stderr"; fail "it does not say what it could not reach"; }
+symbolize plain --debuginfod http://ann:secret@127.0.0.1:9
+grep -q '^profd-fetch: http://127.0.0.1:9/.*connect.*not asked again' "$T/stderr" ||
+	{ cat "$T/stderr"; fail "it does not say that it gives up"; }
+grep -q secret "$T/stderr" && fail "the password is in the message"
 figure "$(sed 's/.*: //' "$T/said.first"), from a server, of which one has its entries in dwz's file"
 
 cat >"$T/evil.py" <<'END'
