@@ -68,7 +68,7 @@ static bool unwanted;	     /* the user does without it */
 static bool child_may_start; /* what service_before_fork() found */
 static pthread_t thread;
 static pid_t thread_tid;    /* once it has run */
-static pid_t owner;	    /* the process whose thread it is: a vfork child is not it */
+static pid_t owner;	    /* the process that all this is of: a vfork child is not it */
 static unsigned *n_threads; /* the C library's count; NULL: not to be had */
 
 void service_attach(const char *path, int table_fd)
@@ -204,6 +204,7 @@ void service_start(void)
 void service_do_without(void)
 {
 	unwanted = true;
+	owner = getpid();
 	enter_state(SERVICE_NONE);
 }
 
@@ -263,7 +264,9 @@ void service_leave(bool for_children_too)
 {
 	sigset_t all, before;
 
-	confined |= for_children_too;
+	/* Asked once: a filter may kill for asking again. */
+	if (for_children_too && !confined)
+		confined = getpid() == owner;
 	if (!take_thread())
 		return;
 	sigfillset(&all);
@@ -318,8 +321,10 @@ void service_before_fork(void)
 
 void service_after_fork(void)
 {
-	if (child_may_start)
+	if (child_may_start) {
 		service_start();
-	else
-		enter_state(SERVICE_NONE);
+		return;
+	}
+	owner = getpid();
+	enter_state(SERVICE_NONE);
 }

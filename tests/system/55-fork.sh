@@ -13,7 +13,8 @@ before=$total
 sums_of "$heap_pid" alloc_objects
 before_objects=$total
 
-# Spawned children borrow the parent's memory, and must not count for it.
+# Spawned children borrow the parent's memory, and must not count for it; and that they
+# confine themselves is no reason for the parent's children to go without a profile.
 tell v spawned
 tell f child
 child=$(sed -n 's/^child //p' "$T/target.log")
