@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@ static struct {
 static int connect_to_profd(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct timeval patience = {.tv_sec = PROFD_TIMEOUT_MS / 1000};
 	const char *path = fork_socket_path();
 	int fd, r;
 
@@ -53,9 +55,11 @@ static int connect_to_profd(void)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	/* Where profd hangs, connections queue, and a full queue makes us wait. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
-	r = -errno;
+	r = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	close(fd);
 	return r;
 }

@@ -4,7 +4,7 @@
 # take snapshots; without the client, or without profd, each call says so, leaves no
 # file behind, and the program runs alike. A descriptor that is closed under us is
 # not written to when it has become another file's, and a child cannot end its
-# parent's profile.
+# parent's profile. A profd that hangs is waited for as long as is documented.
 . "$(dirname "$0")/../lib.sh"
 
 says() { grep -q "^$1: $2\$" "$3" || { cat "$3" >&2; fail "$1 is not: $2"; }; }
@@ -18,6 +18,24 @@ for what in heap file snapshot threads start stop closed; do says "$what" 'Funct
 LD_PRELOAD=$client "$fixtures/api-c" "$T/alone" >"$T/said" || fail "without profd: status $?"
 for what in heap file snapshot threads start closed; do says "$what" 'No such file or directory' "$T/said"; done
 [ ! -e "$T/alone/file" ] && [ ! -s "$T/alone/heap" ] || fail "without profd: it wrote something"
+
+# A profd that hangs, whose queue of connections is full by the client's first one.
+cat >"$T/hung.py" <<'END'
+import signal, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(sys.argv[1])
+s.listen(0)
+print('ready', flush=True)
+signal.pause()
+END
+python3 "$T/hung.py" "$T/hung.sock" >"$T/hung" &
+own_pids+=($!)
+wait_for 20 test -s "$T/hung"
+PROFD_SOCKET=$T/hung.sock LD_PRELOAD=$client timeout 90 python3 -c \
+	'import ctypes, errno; print(errno.errorcode[-ctypes.CDLL(None).profd_client_heap(1, 0)])' \
+	>"$T/hung.said" 2>&1 &
+hung=$!
+own_pids+=("$hung")
 
 start_profd
 LD_PRELOAD=$client "$fixtures/api-c" "$T/with" >"$T/said" || fail "with profd: status $?"
@@ -48,3 +66,6 @@ eval "$(raw "$T/with-cxx/cpu" cpu burn='^burn')"
 is "abs($burn / 1e9 - 1) < 0.15" || fail "C++, cpu: $burn ns"
 "$fixtures/api-cxx" "$T/bare" >"$T/said" || fail "C++, bare: status $?"
 says cpu 'Function not implemented' "$T/said"
+
+wait "$hung" || fail "a profd that hangs: status $?"
+grep -qx ETIMEDOUT "$T/hung.said" || { cat "$T/hung.said" >&2; fail "a profd that hangs"; }
