@@ -31,7 +31,8 @@ KINDS = ['malloc', 'open', 'write', 'fsync', 'ftruncate', 'linkat']
 ROLES = {'engine': 1, 'scribe': 2, 'keeper': 3}
 PARSERS = [b'libdw', b'libelf']
 BENEATH = [b'fail-calls', b'libc.so', b'libgcc']
-path, page_path, pid, most, preload = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+path, page_path = sys.argv[1:3]
+pid, most, preload = int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 command = sys.argv[6:]
 page = mmap.mmap(os.open(page_path, os.O_RDWR), 4096)
 

@@ -19,7 +19,8 @@ import sys
 import threading
 import time
 
-profctl, path, pid, kills, directory = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+profctl, path = sys.argv[1:3]
+pid, kills, directory = int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 roles = sys.argv[6:] or ['keeper', 'starter', 'engine', 'scribe']
 BACK_SECONDS = 60
 
@@ -27,7 +28,8 @@ BACK_SECONDS = 60
 def say(*arguments):
     """What profctl says as JSON; None: nothing."""
     try:
-        done = subprocess.run([profctl, '--socket', path, '--json', *arguments], capture_output=True, timeout=20)
+        done = subprocess.run([profctl, '--socket', path, '--json', *arguments],
+                              capture_output=True, timeout=20)
         return json.loads(done.stdout) if done.returncode == 0 else None
     except (subprocess.TimeoutExpired, json.JSONDecodeError):
         return None
@@ -74,8 +76,9 @@ def wait_whole(role=None, but=None):
 
 def keep_profile(number):
     for _ in range(10):
-        done = subprocess.run([profctl, '--socket', path, 'snapshot', '--pid', str(pid), '--no-trim', '--output',
-                               directory], capture_output=True, text=True)
+        done = subprocess.run([profctl, '--socket', path, 'snapshot', '--pid', str(pid),
+                               '--no-trim', '--output', directory],
+                              capture_output=True, text=True)
         if done.returncode == 0:
             os.rename(done.stdout.strip(), f'{directory}/{number:04}.pb.gz')
             return

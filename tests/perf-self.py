@@ -26,12 +26,13 @@ KERNEL = 1 << 63
 
 def symbols(path):
     """Code symbols by file offset: sorted starts, names."""
-    text = subprocess.run(['readelf', '-lW', path], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(['readelf', '-lW', path], check=True, capture_output=True,
+                          text=True).stdout
     loads = [[int(x, 16) for x in line.split()[1:6:1]] for line in text.splitlines()
              if line.strip().startswith('LOAD')]
     table = {}
-    for line in subprocess.run(['nm', '-n', '--defined-only', path], check=True, capture_output=True,
-                               text=True).stdout.splitlines():
+    for line in subprocess.run(['nm', '-n', '--defined-only', path], check=True,
+                               capture_output=True, text=True).stdout.splitlines():
         address, kind, name = line.split(' ', 2)
         if kind in 'tTwWiu':
             for offset, vaddr, _, size, _ in loads:
@@ -48,7 +49,8 @@ def namer(program):
         if path == program:
             i = bisect.bisect_right(starts, offset) - 1
             return names[i] if i >= 0 else '?'
-        return path.rsplit('/', 1)[-1] if path.startswith('/') and not path.startswith('//') else path
+        whole = not path.startswith('/') or path.startswith('//')
+        return path if whole else path.rsplit('/', 1)[-1]
     return name
 
 
@@ -81,7 +83,8 @@ def of_profile(path, pid, name):
             continue
         address, mapping = leaves[leaf]
         start, offset, file = maps.get(mapping, (0, 0, '[unknown]'))
-        shares['[kernel]' if file.startswith('[kernel') else name(file, address - start + offset)] += n
+        kernel = file.startswith('[kernel')
+        shares['[kernel]' if kernel else name(file, address - start + offset)] += n
     return shares
 
 

@@ -5,7 +5,8 @@
 
 Prints TYPE's total, then for each NAME the part of it in stacks that have a
 frame whose function matches REGEX; a REGEX that begins with ^^ looks at the
-innermost frame only, one that begins with $$ at the outermost. Output: "total=N n=SAMPLES NAME=N NAME=N ..".
+innermost frame only, one that begins with $$ at the outermost. Output:
+"total=N n=SAMPLES NAME=N NAME=N ..".
 """
 import re
 import subprocess
@@ -28,7 +29,8 @@ def parse(text):
                 continue
             match = re.match(r'^\s*((?:-?\d+\s+)*-?\d+): ([\d ]*)$', line)
             if match:
-                samples.append(([int(v) for v in match[1].split()], [int(i) for i in match[2].split()]))
+                samples.append(([int(v) for v in match[1].split()],
+                                [int(i) for i in match[2].split()]))
         elif section == 'Locations':
             match = LINE.match(line)
             if match and match[1]:

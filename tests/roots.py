@@ -95,9 +95,11 @@ def main():
             elsewhere += values[0]
         else:
             leaf = stack[0].split('+')[0] if '+0x' in stack[0] else stack[0]
-            cut[f'{stack[-1]} in {leaf}' if stack[-1][0] == '[' else f'root {stack[-1]}'] += values[0]
+            root = stack[-1]
+            cut[f'{root} in {leaf}' if root[0] == '[' else f'root {root}'] += values[0]
     share = 100 * reached / max(total, 1)
-    print(f'figure: {what}: {total} stacks of {frames / max(total, 1):.0f} frames, {share:.2f}% reach their root'
+    print(f'figure: {what}: {total} stacks of {frames / max(total, 1):.0f} frames, '
+          f'{share:.2f}% reach their root'
           + (f', {100 * elsewhere / total:.2f}% go on on another stack' if elsewhere else '')
           + (f'; cut: {cut.most_common(1)[0][0]}' if cut else ''))
     for reason, n in cut.most_common(8):

@@ -74,7 +74,7 @@ for e in trace['traceEvents']:
         need(e['name'] in ('running', 'waiting', 'ready'), e)
         lane['open'] = (e['name'], ts)
         if e['name'] == 'waiting':
-            waiting[args.get('reason', '-'), args.get('syscall', '-'), args.get('function', '-')] += 1
+            waiting[tuple(args.get(k, '-') for k in ('reason', 'syscall', 'function'))] += 1
     elif e['ph'] == 'E':
         need(lane['open'] is not None, 'ends what did not begin:', e)
         name, since = lane['open']

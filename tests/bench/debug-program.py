@@ -108,7 +108,8 @@ def link(folder, objects, copies, program):
     for i in range(copies):
         for unit, path in enumerate(objects):
             part = os.path.join(folder, f'part-{unit}-{i}.o')
-            subprocess.run(['objcopy', '--redefine-sym', f'enter_{unit}=enter_{unit}_{i}', path, part],
+            rename = f'enter_{unit}=enter_{unit}_{i}'
+            subprocess.run(['objcopy', '--redefine-sym', rename, path, part],
                            check=True)
             entries.append(f'enter_{unit}_{i}')
             parts.append(part)

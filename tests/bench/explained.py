@@ -56,7 +56,8 @@ def calls_of_the_rows_start(case):
     row = case.facts.row
     if row is None or row.start == case.facts.pc:
         return False
-    there = [(name or short, file, line) for (name, short), file, line in case.referee.look(row.start).chain()]
+    there = [(name or short, file, line)
+             for (name, short), file, line in case.referee.look(row.start).chain()]
     return case.would_be([case.ours[0], *there[1:]])
 
 
@@ -68,7 +69,8 @@ def first_block_alone(case):
     first = case.referee.look_at_first(case.facts.pc)
     if len(first.path) == len(case.facts.path):
         return False
-    return case.would_be([(name or short, file, line) for (name, short), file, line in first.chain()])
+    return case.would_be([(name or short, file, line)
+                          for (name, short), file, line in first.chain()])
 
 
 def symbol_alone(case):
@@ -91,7 +93,8 @@ def origin_in_another_unit(case):
 def function_inside_a_type(case):
     """eu-addr2line looks for functions in entries that have code of their own, and so for
     none in types and namespaces, where those of lambdas and local classes are."""
-    return bool(case.facts.path) and case.facts.path[0].get_parent().tag in TYPES and symbol_alone(case)
+    return (bool(case.facts.path) and case.facts.path[0].get_parent().tag in TYPES and
+            symbol_alone(case))
 
 
 def place_of_no_unit(case):
@@ -108,7 +111,8 @@ def label_outside_code(case):
         return False
     label, function = case.theirs[-1][0], case.facts.path[0]
     value = case.names.labels.get(label, -1)
-    inside = any(low <= value <= case.facts.pc < high for low, high in case.referee.ranges(function))
+    inside = any(low <= value <= case.facts.pc < high
+                 for low, high in case.referee.ranges(function))
     return inside and case.would_be([*case.ours[:-1], (label, *case.ours[-1][1:])])
 
 

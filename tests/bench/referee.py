@@ -63,7 +63,8 @@ class Unit:
         dirs = [d.decode() for d in header['include_directory']]
         first = 0 if header['version'] >= 5 else 1  # older: 0 is where the compiler ran
         dirs = [''] * first + dirs
-        files = [os.path.join(home, dirs[f.dir_index], f.name.decode()) for f in header['file_entry']]
+        files = [os.path.join(home, dirs[f.dir_index], f.name.decode())
+                 for f in header['file_entry']]
         self.files = [''] * first + files
 
     def load_sequences(self, program):
@@ -106,7 +107,8 @@ class Facts:
         file, line = self.place()
         for die in reversed(self.path):
             frames.append((names(die), file, line))
-            at = {k: die.attributes[k].value for k in ('DW_AT_call_file', 'DW_AT_call_line') if k in die.attributes}
+            at = {k: die.attributes[k].value for k in ('DW_AT_call_file', 'DW_AT_call_line')
+                  if k in die.attributes}
             file, line = self.unit.file(at.get('DW_AT_call_file', -1)), at.get('DW_AT_call_line', 0)
         return frames
 
@@ -204,7 +206,8 @@ class Referee:
     def look_at_first(self, pc):
         facts = self.look(pc)
         function = facts.path[:1]
-        return Facts(pc, facts.unit, [function + self.first_way(function[0], pc)] if function else [])
+        path = [function + self.first_way(function[0], pc)] if function else []
+        return Facts(pc, facts.unit, path)
 
     def look(self, pc):
         units = self.units_at(pc)

@@ -14,11 +14,12 @@ a profiler, and instructions are met in their middle, as they are after return a
 were moved back into the call. What lies between functions (padding, PLT) is not asked for.
 
 Two names are the same if they are aliases (the symbol table has them at one address, as
-it has functions that the compiler found to be identical and folded), if they read the same (two kinds of constructor), or if they differ by the optimizer's suffix
-or the linker's version alone (.cold, .part.0, @@GLIBC_2.3). Where one tool has the
-linker's name and the other the source's bare one, which is all that DWARF has for it, its
-last part is compared. A file without a line (addr2line's "cp-demangle.o:?") is no place. A
-path is compared after "." and ".." have been taken out.
+it has functions that the compiler found to be identical and folded), if they read the
+same (two kinds of constructor), or if they differ by the optimizer's suffix or the
+linker's version alone (.cold, .part.0, @@GLIBC_2.3). Where one tool has the linker's name
+and the other the source's bare one, which is all that DWARF has for it, its last part is
+compared. A file without a line (addr2line's "cp-demangle.o:?") is no place. A path is
+compared after "." and ".." have been taken out.
 
 A disagreement is explained if the DWARF itself (referee.py) confirms profd and the tool's
 answer is just what a known shortcoming of its makes of it (explained.py). Agreement is
@@ -74,7 +75,8 @@ def write_profile(path, file, build_id, segments, addresses):
     for i, (offset, vaddr, size) in enumerate(segments, 1):
         skip = vaddr & 0xfff
         mappings.append((vaddr, vaddr + size, i))
-        out += message(3, number(1, i) + number(2, vaddr - skip + BIAS) + number(3, vaddr + size + BIAS) +
+        out += message(3, number(1, i) + number(2, vaddr - skip + BIAS) +
+                       number(3, vaddr + size + BIAS) +
                        number(4, offset - skip) + number(5, 3) + number(6, 4))
     for i, address in enumerate(addresses, 1):
         mapping = next(m for low, high, m in mappings if low <= address < high)
@@ -168,7 +170,8 @@ def read_symbols(*files):
     for file in files:
         code = code_sections(file)
         for line in run(['readelf', '-sW', file]).splitlines():
-            m = re.match(r'\s*\d+: (\w+)\s+(\w+) (?:FUNC|IFUNC|NOTYPE)\s+\w+\s+\w+\s+(\d+) (\S+)', line)
+            m = re.match(r'\s*\d+: (\w+)\s+(\w+) (?:FUNC|IFUNC|NOTYPE)\s+\w+\s+\w+\s+(\d+) (\S+)',
+                         line)
             if m and m[3] in code:
                 symbols.append((int(m[1], 16), int(m[2], 0), m[4].split('@')[0]))
             elif m:
@@ -319,12 +322,15 @@ def difference(names, ours, theirs):
         return 'fewer calls' if len(theirs) < len(ours) else 'more calls'
     for a, b in zip(ours, theirs):
         if not same_place(a, b):
-            return 'no line' if b[2] == 0 else 'other line' if same_file(a[1], b[1]) else 'other file'
+            if b[2] == 0:
+                return 'no line'
+            return 'other line' if same_file(a[1], b[1]) else 'other file'
     return 'other name'
 
 
 def show(chain):
-    return ' < '.join(f'{name[:60]} {os.path.normpath(file or "??")}:{line}' for name, file, line in chain) or '(nothing)'
+    return ' < '.join(f'{name[:60]} {os.path.normpath(file or "??")}:{line}'
+                      for name, file, line in chain) or '(nothing)'
 
 
 def confirmed(names, ours, facts):
@@ -335,7 +341,8 @@ def confirmed(names, ours, facts):
         return len(ours) == 1 and same_place(ours[0], ('', *facts.place())) and \
             names.covers(ours[0][0], facts.pc)
     return len(ours) == len(chain) and all(
-        same_place(a, b) and any(name and names.same(a[0], name) for name in b[0]) for a, b in zip(ours, chain))
+        same_place(a, b) and any(name and names.same(a[0], name) for name in b[0])
+        for a, b in zip(ours, chain))
 
 
 class Comparison:
@@ -377,13 +384,15 @@ class Comparison:
             classes[known, kind].append(address)
         self.report(tool, agree, explained, len(self.ours))
         for (known, kind), where in sorted(classes.items(), key=lambda c: -len(c[1])):
-            print(f'    {len(where):5} {"explained: " if known else ""}{kind}; the first at {where[0]:#x}:')
+            print(f'    {len(where):5} {"explained: " if known else ""}{kind}; '
+                  f'the first at {where[0]:#x}:')
             print(f'          profd: {show(self.ours[where[0]])}\n'
                   f'          {tool}: {show(self.answers[tool].get(where[0], []))}')
         return [agree, explained, len(self.ours)]
 
     def report(self, tool, agree, explained, asked):
-        print(f'{self.label}: {tool}: {100 * agree / max(1, asked - explained):.2f}% agree in every frame '
+        share = 100 * agree / max(1, asked - explained)
+        print(f'{self.label}: {tool}: {share:.2f}% agree in every frame '
               f'({agree} of {asked} raw, {100 * agree / asked:.2f}%; {explained} explained)')
 
     def compare_dwarf(self, count):
@@ -405,7 +414,8 @@ def compare_file(label, file, count, judged, how):
     write_profile(profile, os.path.realpath(file), build_id, segments, addresses)
     print(run([how.profctl, 'symbolize', *how.options, profile]).strip())
     ours = read_profile(profile)
-    answers = {tool: ask(symbols_of, addresses) for tool, ask in TOOLS.items() if shutil.which(tool)}
+    answers = {tool: ask(symbols_of, addresses)
+               for tool, ask in TOOLS.items() if shutil.which(tool)}
     comparison = Comparison(label, ours, answers, symbols, labels, Referee(symbols_of))
     result = {tool: comparison.compare(tool) for tool in answers}
     result['the DWARF itself'] = comparison.compare_dwarf(judged)

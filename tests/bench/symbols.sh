@@ -3,8 +3,9 @@
 # eu-addr2line (elfutils), llvm-symbolizer and, for some, of the DWARF itself: 10,000
 # random code addresses each of a Debian library and a Debian program with their debug
 # packages (the program is optimized at link time), of profd, of a C++ program that is
-# all templates, in DWARF 5 and 4, and of one in Rust. What disagrees is shown by its class; what is explained was worked
-# out from the DWARF to be the tool's own (symbols.py, explained.py).
+# all templates, in DWARF 5 and 4, and of one in Rust. What disagrees is shown by its
+# class; what is explained was worked out from the DWARF to be the tool's own
+# (symbols.py, explained.py).
 # ADDRESSES=500 for a look; FILES="libc profd" for some of them.
 . "$(dirname "$0")/lib.sh"
 

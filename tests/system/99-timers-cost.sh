@@ -1,7 +1,8 @@
 #!/bin/bash
 # Proves what sampling by the program's own timers costs: while it is off, no timer and
 # no handler; while it is on, a timer a thread, and per sample no more instructions
-# than make 99 of them a second 0.2% of a CPU that does 3 thousand million. (Instructions, because time says nothing on a busy machine.)
+# than make 99 of them a second 0.2% of a CPU that does 3 thousand million.
+# (Instructions, because time says nothing on a busy machine.)
 . "$(dirname "$0")/../lib.sh"
 command -v valgrind >/dev/null || skip "there is no valgrind here"
 command -v strace >/dev/null || skip "there is no strace here"

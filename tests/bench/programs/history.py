@@ -8,7 +8,8 @@ files = {'dir%d/file%d.c' % (i % 7, i): ['line %d of file %d' % (k, i) for k in 
 for commit in range(int(sys.argv[1])):
     names = random.sample(sorted(files), 6) if commit else sorted(files)
     message = 'Commit %d\n\nTouches %d files.\n' % (commit, len(names))
-    print('commit refs/heads/main\ncommitter A <a@example.org> %d +0000' % (1600000000 + commit * 60))
+    print('commit refs/heads/main')
+    print('committer A <a@example.org> %d +0000' % (1600000000 + commit * 60))
     print('data %d\n%s' % (len(message), message))
     for name in names:
         lines = files[name]
