@@ -193,8 +193,9 @@ static int make_rooms(struct engine *e)
 static void refuse_directory(const char *path, const char *option, int error, char *why,
 			     size_t why_size)
 {
-	snprintf(why, why_size, "%s: %s (to user id %u, as which profd works): choose another with %s",
-		 path, strerror(-error), geteuid(), option);
+	snprintf(why, why_size,
+		 "%s: %s (to user id %u, as which profd works): choose another with %s", path,
+		 strerror(-error), geteuid(), option);
 }
 
 static int open_store(struct engine *e, char *why, size_t why_size)
