@@ -17,7 +17,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 # ---- sources, by program and room
 proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
-	heap_labels heap_history heap_table pprof pprof_convert pprof_decode pprof_encode \
+	heap_labels heap_history heap_name heap_table pprof pprof_convert pprof_decode pprof_encode \
 	pprof_location pprof_merge pprof_prune pprof_read pprof_top publish string_table ask
 preload_c := aside cpu_hooks environment fork intern interpose modules operators record \
 	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
@@ -62,7 +62,7 @@ proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files
 # with large arrays come last, so that the small variables share a page or two.
 preload_src := $(preload_c:%=client/preload/%.c) proto/cfi.c proto/cfi_code.c proto/cfi_rule.c \
-	proto/ask.c proto/attach.c
+	proto/ask.c proto/attach.c proto/heap_name.c
 profctl_src := $(profctl_c:%=client/profctl/%.c)
 http_src := $(http_c:%=client/http/%.c)
 daemon_src := $(daemon_c:%=daemon/%.c)

@@ -18,7 +18,6 @@
 #define QUIT_WITHIN_NS	(5 * NSEC_PER_SEC)
 #define LISTEN_TRIES	20
 #define LISTEN_AGAIN_US 50000
-#define SOCKET_NAME	"profd.sock"
 
 /* ---- what the verbs may ask of the engine */
 

@@ -9,6 +9,7 @@
  * program is not held up by it.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -152,9 +153,11 @@ static void on_found(pid_t pid, uid_t uid, int table_fd, void *userdata)
 void engine_scan_clients(struct engine *e)
 {
 	uint64_t now = clock_mono_ns();
+	char path[PATH_MAX];
 
 	if (e->config->private || (e->scanned_mono_ns && now - e->scanned_mono_ns < SCAN_EVERY_NS))
 		return;
 	e->scanned_mono_ns = now;
-	(void)heap_clients_scan(e->ctx.clients, on_found, e);
+	snprintf(path, sizeof(path), "%s/" SOCKET_NAME, e->config->runtime_dir);
+	(void)heap_clients_scan(e->ctx.clients, path, on_found, e);
 }

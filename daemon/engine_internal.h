@@ -24,6 +24,7 @@ struct tracing;
 struct waiting;
 
 #define ENGINE_LOOKED 64
+#define SOCKET_NAME   "profd.sock" /* in config->runtime_dir */
 
 struct engine_looked { /* during a drain */
 	pid_t pid;

@@ -20,8 +20,7 @@
 
 #include "profd/base.h"
 #include "profd/limits.h"
-
-#define CONTROL_DEFAULT_PATH "/run/profd/profd.sock"
+#include "proto/heap_name.h"
 
 union control_ancillary { /* room for CONTROL_MAX_FDS and no more */
 	char bytes[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
@@ -177,5 +176,5 @@ const char *control_path(const char *given)
 
 	if (!path || path[0] == '\0')
 		path = getenv("PROFD_SOCKET");
-	return path && path[0] != '\0' ? path : CONTROL_DEFAULT_PATH;
+	return path && path[0] != '\0' ? path : PROFD_DEFAULT_SOCKET;
 }

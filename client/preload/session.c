@@ -116,7 +116,7 @@ static void begin(const struct environment *environment)
 	learn_seed();
 	learn_program();
 	objects_init();
-	if (table_new(&fd) < 0) {
+	if (table_new(environment->socket_path, &fd) < 0) {
 		set_state(SESSION_OFF);
 		return;
 	}

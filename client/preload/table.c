@@ -18,6 +18,7 @@
 
 #include "client/preload/live.h"
 #include "client/preload/modules.h"
+#include "proto/heap_name.h"
 #include "client/preload/service.h"
 #include "client/preload/session.h"
 #include "client/preload/walk.h"
@@ -86,6 +87,9 @@ static uint64_t shape_regions(struct heap_region *regions, struct heap_labels *l
 	return offset;
 }
 
+/* A child may be forked where nothing can be computed: it takes what is here. */
+static char table_name[HEAP_NAME_BYTES];
+
 /* A sealed memfd of @bytes. A file-size limit would not only refuse it but send
  * SIGXFSZ, so it is looked at first. */
 static int memfd_new(uint64_t bytes, int *ret_fd)
@@ -95,9 +99,9 @@ static int memfd_new(uint64_t bytes, int *ret_fd)
 
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
 		return -EFBIG;
-	fd = memfd_create(HEAP_TABLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	fd = memfd_create(table_name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create(HEAP_TABLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = memfd_create(table_name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
 	if (ftruncate(fd, (off_t)bytes) < 0 ||
@@ -239,10 +243,11 @@ static int try_new(unsigned shift, unsigned generations, uint64_t stack_bytes, i
 	return 0;
 }
 
-int table_new(int *ret_fd)
+int table_new(const char *socket_path, int *ret_fd)
 {
 	int r;
 
+	heap_name_of(socket_path, table_name);
 	r = try_new(0, SESSION_MAX_GENERATIONS, SERVICE_STACK_BYTES, ret_fd);
 	if (r < 0)
 		r = try_new(SMALL_SHIFT, SMALL_GENERATIONS, SERVICE_STACK_SMALL_BYTES, ret_fd);

@@ -13,9 +13,10 @@
 
 /* Makes both and lets the session's pointers lead into them. The header's state
  * is STARTING. On success *ret_fd is the table's descriptor, the caller's to
- * close. Tries a sixteenth of the size when the limits refuse the whole.
+ * close, and its name says that it is for the profd at @socket_path. Tries a
+ * sixteenth of the size when the limits refuse the whole.
  * Returns 0 or -errno; nothing is kept on failure. */
-int table_new(int *ret_fd);
+int table_new(const char *socket_path, int *ret_fd);
 
 /* In a fork's child: replaces the inherited mapping, at the same address, by a
  * table of its own with the same contents. Returns as table_new(). */

@@ -18,6 +18,7 @@
 #include "daemon/proc/pids.h"
 #include "profd/base.h"
 #include "profd/limits.h"
+#include "proto/heap_name.h"
 #include "proto/heap_table.h"
 
 struct heap_clients {
@@ -300,20 +301,24 @@ int heap_clients_restore(struct heap_clients *clients, const struct heap_identit
 	return 0;
 }
 
-/* The mapping of a heap table in @maps (/proc/PID/maps), if there is one. */
-static bool find_table(FILE *maps, uint64_t *ret_start, uint64_t *ret_end)
+/* The mapping of a heap table called @name in @maps (/proc/PID/maps), if there is one. */
+static bool find_table(FILE *maps, const char *name, uint64_t *ret_start, uint64_t *ret_end)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0;
 
-	while (getline(&line, &room, maps) > 0)
-		if (strstr(line, "/memfd:" HEAP_TABLE_NAME) && strstr(line, " 00000000 ") &&
+	while (getline(&line, &room, maps) > 0) {
+		const char *path = strstr(line, "/memfd:");
+
+		line[strcspn(line, "\n")] = '\0';
+		if (path && heap_name_is_mapped(path, name) && strstr(line, " 00000000 ") &&
 		    sscanf(line, "%lx-%lx", ret_start, ret_end) == 2)
 			return true;
+	}
 	return false;
 }
 
-static int open_table(struct heap_clients *clients, pid_t pid)
+static int open_table(struct heap_clients *clients, pid_t pid, const char *name)
 {
 	int fd = keeper_open_file(clients->keeper, pid, KEEPER_MAPS);
 	uint64_t start, end;
@@ -327,7 +332,7 @@ static int open_table(struct heap_clients *clients, pid_t pid)
 		close(fd);
 		return -ENOMEM;
 	}
-	found = find_table(maps, &start, &end);
+	found = find_table(maps, name, &start, &end);
 	fclose(maps);
 	return found ? keeper_open_table(clients->keeper, pid, start, end) : -ENOENT;
 }
@@ -336,13 +341,14 @@ struct scan {
 	struct heap_clients *clients;
 	void (*found)(pid_t pid, uid_t uid, int table_fd, void *userdata);
 	void *userdata;
+	char name[HEAP_NAME_BYTES];
 	int n;
 };
 
 static void on_scanned(pid_t pid, void *userdata)
 {
 	struct scan *scan = userdata;
-	int table = open_table(scan->clients, pid);
+	int table = open_table(scan->clients, pid, scan->name);
 	uid_t uid;
 
 	if (table < 0)
@@ -355,12 +361,14 @@ static void on_scanned(pid_t pid, void *userdata)
 	scan->n++;
 }
 
-int heap_clients_scan(struct heap_clients *clients,
+int heap_clients_scan(struct heap_clients *clients, const char *socket_path,
 		      void (*found)(pid_t pid, uid_t uid, int table_fd, void *userdata),
 		      void *userdata)
 {
 	struct scan scan = {.clients = clients, .found = found, .userdata = userdata};
-	int r = process_each_pid(clients->keeper, on_scanned, &scan);
+	int r;
 
+	heap_name_of(socket_path, scan.name);
+	r = process_each_pid(clients->keeper, on_scanned, &scan);
 	return r < 0 ? r : scan.n;
 }

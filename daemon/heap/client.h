@@ -103,9 +103,10 @@ struct heap_client *heap_clients_first(struct heap_clients *clients); /* then ->
 void heap_clients_keep_modules(const struct heap_clients *clients, struct module_table *modules);
 size_t heap_clients_count(const struct heap_clients *clients);
 
-/* Looks through /proc for tables of clients that attached to an earlier profd,
- * or to none, and hands each to @found, which takes over the descriptor.
+/* Looks through /proc for tables of clients that were started for a profd at
+ * @socket_path and attached to an earlier one, or to none, and hands each to @found,
+ * which takes over the descriptor.
  * Returns the number found, or -errno: this machine does not let us. */
-int heap_clients_scan(struct heap_clients *clients,
+int heap_clients_scan(struct heap_clients *clients, const char *socket_path,
 		      void (*found)(pid_t pid, uid_t uid, int table_fd, void *userdata),
 		      void *userdata);

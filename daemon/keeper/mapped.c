@@ -16,6 +16,7 @@
 #include "daemon/keeper/remote.h"
 #include "profd/base.h"
 #include "profd/heap_table.h"
+#include "proto/heap_name.h"
 
 /* map_files has a link for each mapping, by its exact bounds, to the very file
  * that is mapped, whatever its path leads to by now. Following it takes
@@ -129,12 +130,10 @@ int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_
 
 static bool is_called_table(int fd)
 {
-	static const char name[] = "/memfd:" HEAP_TABLE_NAME " (deleted)";
-	char link[64], is[sizeof(name)];
+	char link[64], is[64] = "";
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	return readlink(link, is, sizeof(is)) == sizeof(name) - 1 &&
-	       memcmp(is, name, sizeof(name) - 1) == 0;
+	return readlink(link, is, sizeof(is) - 1) > 0 && heap_name_is_mapped(is, NULL);
 }
 
 int keeper_open_table(struct keeper *keeper, pid_t pid, uint64_t start, uint64_t end)

@@ -24,7 +24,7 @@
 #include "daemon/proc/maps.h"
 #include "daemon/proc/pids.h"
 #include "profd/base.h"
-#include "profd/heap_table.h"
+#include "proto/heap_name.h"
 #include "profd/limits.h"
 
 #define ARENA_BYTES    (64ULL << 20) /* HEAP_MAX_SIZE of glibc's malloc */
@@ -114,8 +114,7 @@ static bool start_area(char *line, struct area *ret)
 		.nameless = e.inode == 0 && (*e.path == '\0' || strncmp(e.path, "[anon:", 6) == 0),
 		.heap = strcmp(e.path, "[heap]") == 0,
 		.stack = strcmp(e.path, "[stack]") == 0,
-		.table = strncmp(e.path, "/memfd:" HEAP_TABLE_NAME,
-				 strlen("/memfd:" HEAP_TABLE_NAME)) == 0,
+		.table = heap_name_is_mapped(e.path, NULL),
 	};
 	return true;
 }

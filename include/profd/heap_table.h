@@ -27,7 +27,7 @@
 
 #define HEAP_TABLE_MAGIC     0x3142415444464f52ULL /* "ROFDTAB1" */
 #define HEAP_TABLE_VERSION   4
-#define HEAP_TABLE_NAME	     "profd-heap"   /* memfd name: "/memfd:profd-heap" in maps */
+#define HEAP_TABLE_NAME	     "profd-heap"   /* of the memfd; see proto/heap_name.h */
 #define HEAP_TABLE_MAX_BYTES (256ULL << 20) /* a larger table is refused */
 
 #define HEAP_OBJECT_SHIFT 16 /* objects: fixed point, 1/65536 */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Proves that the daemon may come and go: after kill -9 a new one finds the tables
-# of the clients that are there; their totals never go back; and no descriptor of
-# ours stays in a target.
+# of the clients that are there; their totals never go back; no descriptor of ours
+# stays in a target; and a daemon at another socket leaves them alone.
 . "$(dirname "$0")/../lib.sh"
 
 cat >"$T/hold.py" <<'END'
@@ -47,4 +47,17 @@ target PYTHONMALLOC=malloc /usr/bin/python3 "$T/hold.py"
 wait_for 10 ready || fail "the second target did not get ready"
 start_profd
 wait_attached "$target_pid"
+
+# A second daemon, at a socket of its own, beside the first: it looks through the
+# machine before it answers, and finds who was started for it, not the other's client.
+mkdir -p "$T/beside/run" "$T/beside/state"
+env PROFD_SOCKET="$T/beside/run/profd.sock" LD_PRELOAD="$client" sleep 600 &
+early=$!
+own_pids+=("$early")
+"$profd" --foreground --runtime-dir "$T/beside/run" --state-dir "$T/beside/state" --rotate 0 >"$T/beside/log" 2>&1 &
+own_pids+=($!)
+beside() { json_of "$profctl" --socket "$T/beside/run/profd.sock" --json list "1 / sum(t['attached'] for t in j['targets'] if t['pid'] == $1)"; }
+wait_for 30 beside "$early" || { cat "$T/beside/log"; fail "a daemon does not find the client that was started for it"; }
+! beside "$target_pid" 2>"$T/beside/none" || fail "a daemon at another socket has taken the client"
+is_attached "$target_pid" || fail "the client has left its profd"
 stop_profd
