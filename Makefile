@@ -33,7 +33,7 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_labels e
 	engine_timers engine_trace fdstore main notify privilege symbolize_file watchdog \
 	keeper/confine keeper/debug keeper/environment keeper/filter keeper/guard keeper/keeper \
 	keeper/machine keeper/mapped keeper/open keeper/pass keeper/peek keeper/permit keeper/remote \
-	keeper/serve keeper/starter keeper/tracepoint keeper/walk \
+	keeper/serve keeper/shelf keeper/starter keeper/tracepoint keeper/walk \
 	proc/allocator proc/elf proc/elf_links proc/elf_sections proc/ending proc/identity \
 	proc/mapping proc/maps proc/memory proc/module proc/module-file proc/module-sweep \
 	proc/opening proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \

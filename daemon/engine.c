@@ -246,7 +246,7 @@ static int take_over(struct engine *e, char *why, size_t why_size)
 	struct fdstore_handover handover = {.socket = -1};
 	int r = 0;
 
-	if (!e->config->private && (r = fdstore_take_over(&handover)) < 0) {
+	if (!e->config->private && (r = fdstore_take_over(e->shelf, &handover)) < 0) {
 		snprintf(why, why_size, "start: %s", strerror(-r));
 		return r;
 	}
@@ -298,18 +298,20 @@ static int start(struct engine *e, char *why, size_t why_size)
 	return r;
 }
 
-int engine_new(const struct config *config, struct keeper *keeper, struct engine **ret_engine,
-	       char *why, size_t why_size)
+int engine_new(const struct config *config, struct keeper *keeper, int shelf,
+	       struct engine **ret_engine, char *why, size_t why_size)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	int r;
 
 	if (!e) {
 		snprintf(why, why_size, "start: out of memory");
+		profd_closep(&shelf);
 		keeper_free(keeper);
 		return -ENOMEM;
 	}
 	e->ctx.keeper = keeper;
+	e->shelf = shelf;
 	raise_limits();
 	e->config = e->started_with = config;
 	e->ctx.engine = e;
@@ -365,6 +367,7 @@ void engine_free(struct engine *e)
 	store_free(e->ctx.store);
 	keeper_free(e->ctx.keeper);
 	sd_event_unref(e->ctx.loop);
+	profd_closep(&e->shelf);
 	if (e->reloaded)
 		config_done(e->reloaded);
 	free(e->reloaded);

@@ -11,10 +11,11 @@
 struct engine;
 
 /* Starts everything and opens the socket. @keeper is taken over, also on failure; when
- * it is another process and that ends, so does the engine. -errno: one line in
+ * it is another process and that ends, so does the engine; so is @shelf, a socket to
+ * where clients' tables outlive the engine (shelf.h; -1: none). -errno: one line in
  * @why. @config stays the caller's and must outlive the engine. */
-int engine_new(const struct config *config, struct keeper *keeper, struct engine **ret_engine,
-	       char *why, size_t why_size);
+int engine_new(const struct config *config, struct keeper *keeper, int shelf,
+	       struct engine **ret_engine, char *why, size_t why_size);
 void engine_free(struct engine *e);
 
 /* One line about what is being sampled, for the journal and for systemd. */

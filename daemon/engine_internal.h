@@ -39,6 +39,7 @@ struct engine {
 	struct server *server;
 	struct series *rotation;
 	bool leaving;
+	int shelf; /* where the starter keeps tables; -1: there is none */
 	struct watchdog watchdog;
 	sd_event_source *feed_timer; /* NULL: nobody wants to be told that we live */
 	uint64_t drained_ns;	     /* when the rings were drained last */
@@ -53,16 +54,16 @@ struct engine {
 	uint64_t scanned_mono_ns; /* 0: never */
 	sd_event_source *quit_timer;
 	uint64_t quit_by_mono_ns;
-	struct offcpu *offcpu; /* NULL: nobody asks for it now */
+	struct offcpu *offcpu;	     /* NULL: nobody asks for it now */
 	struct threads_job *threads; /* under way */
 	struct tracing *traces;	     /* likewise */
-	uint64_t lost;	       /* records of processes lost by the last drain's end */
+	uint64_t lost;		     /* records of processes lost by the last drain's end */
 	sd_event_source **rings;
 	size_t n_rings;
-	uint64_t samples_seen, samples_wanted; /* tree_only: all, and the tree's */
+	uint64_t samples_seen, samples_wanted;	    /* tree_only: all, and the tree's */
 	struct engine_looked looked[ENGINE_LOOKED]; /* by pid */
 	uint64_t drains;
-	double lost_share;		       /* of one sample: what rounding has left over */
+	double lost_share; /* of one sample: what rounding has left over */
 
 	/* frames of the sample being joined */
 	struct frame frames[PROFD_MAX_FRAMES + PROFD_MAX_USER_FRAMES + 1];

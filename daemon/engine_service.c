@@ -29,14 +29,14 @@ void engine_store_table(struct engine *e, struct heap_client *c)
 		e->ctx.tables.refused++;
 		return;
 	}
-	if (fdstore_put(&id, c->table_fd) < 0)
+	if (fdstore_put(e->shelf, &id, c->table_fd) < 0)
 		return;
 	fdstore_name(&id, name);
 	c->stored_name = strdup(name);
 	if (c->stored_name)
 		e->ctx.tables.stored++;
 	else
-		(void)fdstore_remove(name);
+		(void)fdstore_remove(e->shelf, name);
 }
 
 /* Not when we end ourselves: then they are to be there afterwards. */
@@ -44,7 +44,7 @@ void engine_forget_table(struct engine *e, struct heap_client *c)
 {
 	if (!c->stored_name || e->leaving)
 		return;
-	(void)fdstore_remove(c->stored_name);
+	(void)fdstore_remove(e->shelf, c->stored_name);
 	free(c->stored_name);
 	c->stored_name = NULL;
 	e->ctx.tables.stored--;
@@ -60,7 +60,7 @@ static int restore(struct engine *e, struct fdstore_passed *passed)
 	if (r >= 0)
 		r = heap_clients_restore(e->ctx.clients, &id, take_fd(&passed->fd), &c);
 	if (r < 0) {
-		(void)fdstore_remove(name);
+		(void)fdstore_remove(e->shelf, name);
 		free(name);
 		return r;
 	}

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "profd/base.h"
@@ -68,22 +67,29 @@ int fdstore_parse(const char *name, struct heap_identity *ret_id)
 	return 0;
 }
 
-int fdstore_put(const struct heap_identity *id, int fd)
+static int either(int shelf, int manager)
+{
+	if (manager > 0 || shelf == 0)
+		return 0;
+	return manager < 0 ? manager : shelf;
+}
+
+int fdstore_put(int shelf, const struct heap_identity *id, int fd)
 {
 	char name[FDSTORE_NAME_BYTES], text[FDSTORE_NAME_BYTES + 32];
 	int r;
 
 	fdstore_name(id, name);
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
-	r = sd_pid_notify_with_fds(0, false, text, &fd, 1);
-	return r == 0 ? -ENOTCONN : min(r, 0);
+	r = shelf_put(shelf, name, fd);
+	return either(r, sd_pid_notify_with_fds(0, false, text, &fd, 1));
 }
 
-int fdstore_remove(const char *name)
+int fdstore_remove(int shelf, const char *name)
 {
-	int r = sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	int r = shelf_remove(shelf, name);
 
-	return r == 0 ? -ENOTCONN : min(r, 0);
+	return either(r, sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name));
 }
 
 static bool is_control_socket(int fd)
@@ -92,21 +98,9 @@ static bool is_control_socket(int fd)
 	       fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-static bool is_placeholder(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode);
-}
-
 /* Takes @fd and @name over. */
-static void sort_in(struct fdstore_handover *h, int fd, char *name)
+static void sort_in(struct fdstore_handover *h, int shelf, int fd, char *name)
 {
-	if (is_placeholder(fd)) {
-		close(fd);
-		free(name);
-		return;
-	}
 	if (strncmp(name, prefix, strlen(prefix)) == 0 && h->n_tables < PROFD_MAX_STORED_TABLES) {
 		h->tables[h->n_tables++] = (struct fdstore_passed){.fd = fd, .name = name};
 		return;
@@ -115,13 +109,13 @@ static void sort_in(struct fdstore_handover *h, int fd, char *name)
 		h->socket = fd;
 	} else {
 		h->refused++;
-		(void)fdstore_remove(name);
+		(void)fdstore_remove(shelf, name);
 		close(fd);
 	}
 	free(name);
 }
 
-int fdstore_take_over(struct fdstore_handover *ret_handover)
+int fdstore_take_over(int shelf, struct fdstore_handover *ret_handover)
 {
 	struct fdstore_handover h = {.socket = -1};
 	char **names = NULL;
@@ -132,7 +126,7 @@ int fdstore_take_over(struct fdstore_handover *ret_handover)
 		if (!h.tables)
 			return -ENOMEM; /* the descriptors end with us */
 		for (int i = 0; i < n; i++)
-			sort_in(&h, SD_LISTEN_FDS_START + i, names[i]);
+			sort_in(&h, shelf, SD_LISTEN_FDS_START + i, names[i]);
 	}
 	free(names);
 	*ret_handover = h;

@@ -1,7 +1,9 @@
 /*
- * The service manager's file descriptor store: clients' tables lie there while
- * profd runs, and come back when it is started anew, so that a table outlives
- * profd and its process, both. A table's name says whose it is:
+ * Clients' tables while profd runs lie in two more places, so that a table outlives
+ * profd and its process, both: on the starter's shelf (shelf.h), from where the next
+ * engine has them when one was killed, and in the service manager's file descriptor
+ * store, from where they come back when the service is started anew. A table's name
+ * says whose it is:
  *
  *	heap-PID-UID-START-INODE-COMM
  *
@@ -20,21 +22,21 @@
 #include <stdint.h>
 
 #include "daemon/heap/client.h"
+#include "daemon/keeper/shelf.h"
 
-#define FDSTORE_NAME_BYTES 112
+#define FDSTORE_NAME_BYTES SHELF_NAME_BYTES
 
 void fdstore_name(const struct heap_identity *id, char ret[FDSTORE_NAME_BYTES]);
 
 /* -EBADMSG: not such a name. */
 int fdstore_parse(const char *name, struct heap_identity *ret_id);
 
-/* Puts in, takes out. 0 or -errno; -ENOTCONN: there is no service manager. */
-int fdstore_put(const struct heap_identity *id, int fd);
-int fdstore_remove(const char *name);
+/* Puts in, takes out, at both places; @shelf: the socket, or -1. 0: at one of them at
+ * least, or -errno; -ENOTCONN: there is neither. */
+int fdstore_put(int shelf, const struct heap_identity *id, int fd);
+int fdstore_remove(int shelf, const char *name);
 
-/* What the service manager handed over when it started us. An engine that takes the
- * place of another one, of the same start, finds something else in a table's stead:
- * that is passed over, and stays in the store. */
+/* What we found when we were started. */
 struct fdstore_passed {
 	int fd;
 	char *name;
@@ -48,5 +50,5 @@ struct fdstore_handover {
 };
 
 /* To be asked once; later there is nothing. 0 or -ENOMEM. */
-int fdstore_take_over(struct fdstore_handover *ret_handover);
+int fdstore_take_over(int shelf, struct fdstore_handover *ret_handover);
 void fdstore_handover_done(struct fdstore_handover *handover);

@@ -53,6 +53,7 @@ enum option_id {
 	OPT_FOREGROUND,
 	OPT_USER,
 	OPT_ENGINE,
+	OPT_SHELF,
 	OPT_PRIVATE,
 	OPT_READY_FD,
 	OPT_VERSION,
@@ -71,6 +72,7 @@ static const struct option options[] = {
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
 	{"user", required_argument, NULL, OPT_USER},
 	{"engine", required_argument, NULL, OPT_ENGINE},
+	{"shelf", required_argument, NULL, OPT_SHELF},
 	{"private", no_argument, NULL, OPT_PRIVATE},
 	{"ready-fd", required_argument, NULL, OPT_READY_FD},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -123,6 +125,7 @@ static int set_option(struct config *c, const char *name, const char *value)
 struct start {
 	const char *user; /* NULL: none was named */
 	int keeper_fd;	  /* of an engine, its keeper's socket; else -1 */
+	int shelf_fd;	  /* likewise, its starter's */
 	char **argv;
 };
 
@@ -146,6 +149,9 @@ static int read_options(struct config *c, struct start *start, int argc, char **
 			break;
 		case OPT_ENGINE:
 			start->keeper_fd = atoi(optarg);
+			break;
+		case OPT_SHELF:
+			start->shelf_fd = atoi(optarg);
 			break;
 		case OPT_PRIVATE:
 			c->private = true;
@@ -188,11 +194,11 @@ static void tell_ready(struct config *c, const struct engine *engine)
 	}
 }
 
-static int run_engine(struct config *c, struct keeper *keeper)
+static int run_engine(struct config *c, struct keeper *keeper, int shelf_fd)
 {
 	struct engine *engine = NULL;
 	char why[600];
-	int r = engine_new(c, keeper, &engine, why, sizeof(why));
+	int r = engine_new(c, keeper, shelf_fd, &engine, why, sizeof(why));
 
 	if (r < 0) {
 		fprintf(stderr, "profd: %s\n", why);
@@ -210,19 +216,25 @@ static int run_engine(struct config *c, struct keeper *keeper)
 
 /* ---- with a keeper */
 
-static int run_kept_engine(struct config *c, int keeper_fd)
+static int inherit(int fd)
+{
+	return fd < 3 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -EBADF : 0;
+}
+
+static int run_kept_engine(struct config *c, const struct start *start)
 {
 	struct keeper *keeper;
 	int r;
 
 	prctl(PR_SET_NAME, "profd-engine", 0, 0, 0); /* else what it was executed as: exe */
-	r = keeper_fd < 3 || fcntl(keeper_fd, F_SETFD, FD_CLOEXEC) < 0 ? -EBADF : 0;
-
+	r = inherit(start->keeper_fd);
+	if (r == 0)
+		r = inherit(start->shelf_fd);
 	if (r == 0)
 		r = confine_engine_calls();
 	if (r == 0)
-		r = keeper_new_remote(keeper_fd, &keeper);
-	return r < 0 ? complain("engine", strerror(-r)) : run_engine(c, keeper);
+		r = keeper_new_remote(start->keeper_fd, &keeper);
+	return r < 0 ? complain("engine", strerror(-r)) : run_engine(c, keeper, start->shelf_fd);
 }
 
 static void say(const char *line)
@@ -309,11 +321,11 @@ static int run(struct config *c, const struct start *start)
 	int r;
 
 	if (start->keeper_fd >= 0)
-		return run_kept_engine(c, start->keeper_fd);
+		return run_kept_engine(c, start);
 	if (geteuid() == 0 && !c->private)
 		return run_keeper(c, start);
 	r = keeper_new_local(&keeper);
-	return r < 0 ? complain("keeper", strerror(-r)) : run_engine(c, keeper);
+	return r < 0 ? complain("keeper", strerror(-r)) : run_engine(c, keeper, -1);
 }
 
 /* For `profctl symbolize`: a filter, which says on standard error what became of the
@@ -336,7 +348,7 @@ static int symbolize(char **dirs, int n_dirs)
 int main(int argc, char **argv)
 {
 	_cleanup_(config_done) struct config config = {.ready_fd = -1};
-	struct start start = {.keeper_fd = -1, .argv = argv};
+	struct start start = {.keeper_fd = -1, .shelf_fd = -1, .argv = argv};
 	int code;
 
 	if (argc == 2 && strcmp(argv[1], "--scribe") == 0) {

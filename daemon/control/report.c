@@ -170,11 +170,10 @@ static void count_clients(struct control_context *ctx, struct report_state *s)
 
 	gauge(s, "clients", heap_clients_count(ctx->clients), "attached clients");
 	count(s, "tables_stored", ctx->tables.stored,
-	      "heap tables that the service manager keeps, too");
-	count(s, "tables_not_stored", ctx->tables.refused,
-	      "heap tables beyond what the service manager keeps");
+	      "heap tables that outlive the engine: another process keeps them, too");
+	count(s, "tables_not_stored", ctx->tables.refused, "heap tables beyond what is kept there");
 	count(s, "tables_restored", ctx->tables.restored,
-	      "heap tables that came back when profd was started anew");
+	      "heap tables that came back when the engine was started anew");
 	count(s, "tables_restored_dead", ctx->tables.restored_dead,
 	      "of these, of processes that had ended meanwhile");
 	count(s, "tables_invalid", ctx->tables.invalid,

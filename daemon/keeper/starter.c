@@ -1,10 +1,10 @@
 /*
- * One loop over two descriptors: the keeper's socket and the engine's pidfd.
+ * One loop over three descriptors: the keeper's socket, the engine's pidfd, and what
+ * the engine wants kept (shelf.h).
  *
- * Each engine has a socket to the keeper of its own, so that what one has asked when
- * it died is not the next one's answer. Descriptors of a service manager (LISTEN_FDS)
- * are handed on; to a later engine only those that listen: what else was stored
- * belongs to processes that the first one has taken over.
+ * Each engine has sockets of its own, so that what one has asked the keeper when it
+ * died is not the next one's answer; what it has put on the shelf before it died is
+ * still taken in.
  *
  * It ignores the signals that end a service: a terminal and a service manager send
  * them to everybody, but first the engine writes what it has, and then this ends.
@@ -19,14 +19,14 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "daemon/keeper/confine.h"
 #include "daemon/keeper/pass.h"
+#include "daemon/keeper/shelf.h"
 #include "profd/base.h"
-
-#define FIRST_PASSED_FD 3 /* SD_LISTEN_FDS_START */
 
 /* So many deaths in so short a time: another start would not help. */
 #define DEATHS		 5
@@ -41,7 +41,9 @@ struct starter {
 	int socket; /* to the keeper */
 	pid_t engine;
 	int engine_fd; /* its pidfd; -1: there is none */
-	bool ending;   /* the engine was told to end */
+	int shelf_fd;  /* its socket for the shelf; -1 likewise */
+	struct shelf *shelf;
+	bool ending; /* the engine was told to end */
 	uint64_t deaths_ns[DEATHS];
 	unsigned n_deaths;
 };
@@ -65,83 +67,93 @@ static void default_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* These name the process that they are meant for. */
-static void take_environment(void)
+/* It names the process that it is meant for. */
+static void take_watchdog(void)
 {
-	static const char *const names[] = {"LISTEN_PID", "WATCHDOG_PID"};
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (getenv(names[i]))
-			setenv(names[i], pid, 1);
+	if (getenv("WATCHDOG_PID"))
+		setenv("WATCHDOG_PID", pid, 1);
 }
 
-static _Noreturn void become_engine(struct starter *s, int socket)
+/* @sockets: to the keeper, and for the shelf. */
+static _Noreturn void become_engine(struct starter *s, int sockets[2])
 {
+	char numbers[2][16], **argv;
 	size_t n = 0;
-	char **argv, number[16];
 
 	while (s->config->argv[n])
 		n++;
-	argv = calloc(n + 3, sizeof(*argv));
-	if (!argv || fcntl(socket, F_SETFD, 0) < 0)
+	argv = calloc(n + 5, sizeof(*argv));
+	if (!argv || shelf_hand_over(s->shelf, sockets, 2) < 0)
 		_exit(1);
-	snprintf(number, sizeof(number), "%d", socket);
+	for (size_t i = 0; i < 2; i++)
+		snprintf(numbers[i], sizeof(numbers[i]), "%d", sockets[i]);
 	argv[0] = s->config->argv[0];
 	argv[1] = (char *)"--engine";
-	argv[2] = number;
+	argv[2] = numbers[0];
+	argv[3] = (char *)"--shelf";
+	argv[4] = numbers[1];
 	for (size_t i = 1; i < n; i++)
-		argv[i + 2] = s->config->argv[i];
+		argv[i + 4] = s->config->argv[i];
 	default_signals();
-	take_environment();
+	take_watchdog();
 	execv("/proc/self/exe", argv);
 	_exit(127);
 }
 
 /* ---- engines come and go */
 
-static int start_engine(struct starter *s)
+static int pair(int *ret_ours, int *ret_theirs)
 {
-	struct starter_message message = {.kind = STARTER_STARTED};
-	int sockets[2], r;
+	int sockets[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
 		return -errno;
-	s->engine = fork();
-	if (s->engine == 0)
-		become_engine(s, sockets[1]);
-	r = s->engine < 0 ? -errno : 0;
-	close(sockets[1]);
-	if (r == 0) {
-		/* our child and not yet waited for: the number is its */
-		s->engine_fd = pidfd_open(s->engine, 0);
-		r = s->engine_fd < 0 ? -errno : 0;
-	}
-	message.pid = s->engine;
-	if (r == 0)
-		r = tell(s, &message, sockets[0]);
-	close(sockets[0]);
-	return r;
+	*ret_ours = sockets[0];
+	*ret_theirs = sockets[1];
+	return 0;
 }
 
-/* What does not listen is another's by now: the number stays taken, as their order
- * has a meaning. */
-static void keep_listening(void)
+static int start_engine(struct starter *s)
 {
-	const char *n = getenv("LISTEN_FDS");
-	int nothing = n ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+	struct starter_message message = {.kind = STARTER_STARTED};
+	_cleanup_close_ int keepers = -1, to_keeper = -1, ours = -1, to_shelf = -1;
+	int r = pair(&keepers, &to_keeper);
 
-	for (int i = 0; nothing >= 0 && i < atoi(n); i++) {
-		int listens = 0;
-		socklen_t bytes = sizeof(listens);
+	if (r == 0)
+		r = pair(&ours, &to_shelf);
+	if (r < 0)
+		return r;
+	s->engine = fork();
+	if (s->engine == 0)
+		become_engine(s, (int[2]){to_keeper, to_shelf});
+	if (s->engine < 0)
+		return -errno;
+	/* our child and not yet waited for: the number is its */
+	s->engine_fd = pidfd_open(s->engine, 0);
+	if (s->engine_fd < 0)
+		return -errno;
+	s->shelf_fd = take_fd(&ours);
+	message.pid = s->engine;
+	return tell(s, &message, keepers);
+}
 
-		if (getsockopt(FIRST_PASSED_FD + i, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) <
-			    0 ||
-		    !listens)
-			dup2(nothing, FIRST_PASSED_FD + i);
-	}
-	profd_closep(&nothing);
+/* It may say no more than there is room for: what it said last is at the end. */
+static void end_shelf(struct starter *s)
+{
+	while (shelf_receive(s->shelf, s->shelf_fd) == 0)
+		;
+	profd_closep(&s->shelf_fd);
+	s->shelf_fd = -1;
+}
+
+/* The engine goes on without one that has hung up. */
+static void on_shelf(struct starter *s)
+{
+	if (shelf_receive(s->shelf, s->shelf_fd) == -ECONNRESET)
+		end_shelf(s);
 }
 
 static bool dies_too_often(struct starter *s)
@@ -171,6 +183,7 @@ static int on_engine_end(struct starter *s)
 		;
 	profd_closep(&s->engine_fd);
 	s->engine_fd = -1;
+	end_shelf(s);
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 	message.number = WTERMSIG(status);
@@ -208,26 +221,40 @@ static int see_off(struct starter *s)
 
 static int supervise(struct starter *s)
 {
-	struct pollfd fds[2] = {{.fd = s->socket, .events = POLLIN}, {.events = POLLIN}};
+	struct pollfd fds[3] = {
+		{.fd = s->socket, .events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
 	int r = start_engine(s), status = r < 0 ? fail(s, r) : -1;
 
-	keep_listening();
 	while (status < 0) {
 		fds[1].fd = s->engine_fd;
-		fds[0].revents = fds[1].revents = 0;
+		fds[2].fd = s->shelf_fd; /* -1 is passed over */
+		fds[0].revents = fds[1].revents = fds[2].revents = 0;
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return EXIT_FAILURE;
 		if (fds[0].revents && !on_keeper(s))
 			return see_off(s);
+		if (fds[2].revents)
+			on_shelf(s);
 		if (fds[1].revents)
 			status = on_engine_end(s);
 	}
 	return status;
 }
 
+/* For the shelf: the limit of those who started us is made for other things. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static _Noreturn void run(const struct starter_config *config, int socket)
 {
-	struct starter s = {.config = config, .socket = socket, .engine_fd = -1};
+	struct starter s = {.config = config, .socket = socket, .engine_fd = -1, .shelf_fd = -1};
 	sigset_t none;
 	int r;
 
@@ -236,7 +263,10 @@ static _Noreturn void run(const struct starter_config *config, int socket)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_NAME, "profd-starter", 0, 0, 0);
+	raise_limit();
 	r = confine_engine(config->uid, config->gid);
+	if (r == 0)
+		r = shelf_new(&s.shelf);
 	if (r < 0)
 		_exit(fail(&s, r));
 	_exit(supervise(&s));

@@ -3,7 +3,8 @@
  * It is forked off before that, becomes the engine's user at once, and can from then
  * on start nothing that has more than it has itself. It starts an engine, and another
  * one when that is killed by a signal; when one ends by itself, or they die too often,
- * it ends, with the engine's exit status or with failure.
+ * it ends, with the engine's exit status or with failure. Meanwhile it keeps what the
+ * next engine is to have (shelf.h).
  */
 #pragma once
 
@@ -28,7 +29,7 @@ struct starter_message {
 struct starter_config {
 	uid_t uid;
 	gid_t gid;
-	char *const *argv; /* of the program; the engine gets "--engine FD" before the rest */
+	char *const *argv; /* of the program; the engine gets "--engine FD --shelf FD" first */
 };
 
 /* Forks it. Returns 0 or -errno; *ret_socket is the keeper's end, *ret_pid its child. */

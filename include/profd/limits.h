@@ -29,7 +29,7 @@
 /* engine */
 #define PROFD_MAX_PROCESSES 32768
 #define PROFD_MAX_CLIENTS 4096
-#define PROFD_MAX_STORED_TABLES 1024 /* that the service manager keeps for us */
+#define PROFD_MAX_STORED_TABLES 1024 /* that outlive an engine, and profd */
 #define PROFD_MAX_REFUSED 256	  /* clients of another version that are remembered */
 #define PROFD_MAX_ENDED 256	  /* targets that have ended, for `list` */
 #define PROFD_ENDED_SECONDS 86400 /* how long they are listed */

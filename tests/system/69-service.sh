@@ -2,8 +2,8 @@
 # Proves in a real systemd: a request or a client starts profd by its socket, and
 # neither ever finds nobody there; `systemctl reload` with good and bad settings;
 # clients' tables lie in the service manager's store over a restart, and the last
-# heap of one that was killed while profd was away is written, with totals that do
-# not go back; what comes out of the store and is not what it says is let go of; an
+# heap of one that was killed while profd, or its engine alone, was away is written,
+# with totals that do not go back; what comes out of the store and is not what it says is let go of; an
 # engine that hangs is not fed and is replaced, one that idles is not; the journal
 # has the fields; and the exposure that systemd-analyze finds is at most 2.5.
 . "$(dirname "$0")/../lib.sh"
@@ -104,6 +104,26 @@ is "$after_lives >= $before_lives > 0 and $after_dies >= $before_dies > 0" || fa
 inside profctl list >"$T/list"
 grep -q 'comes.service' "$T/list" || { cat "$T/list"; fail "who came meanwhile is not attached"; }
 wait_for 10 are_stored 2 || fail "$(property NFileDescriptorStore) tables stored, not lives and comes"
+
+# ---- a client that dies while only the engine is away: the next one writes its heap
+client alone /usr/local/bin/leak 300
+wait_for 10 are_stored 3 || fail "$(property NFileDescriptorStore) tables stored, not 3"
+alone=$(property MainPID alone.service) keeper=$(property MainPID)
+before_alone=$(allocated "$(inside profctl snapshot --unit alone.service)")
+engine=$(json_of inside profctl --json status "j['processes']['engine']")
+inside kill -STOP "$engine"
+inside systemctl kill --signal KILL alone.service
+gone() { [ "$(property SubState alone.service)" != running ]; }
+wait_for 10 gone || fail "it does not die"
+inside kill -KILL "$engine"
+is_written() { [ "$(entry c1c6df99b3324c4595d3ccc1139c77b3 PROFD_PID)" = "$alone" ]; }
+wait_for 20 is_written || { journal; fail "the last heap of a client that died while the engine was away"; }
+[ "$(property MainPID)" = "$keeper" ] || { journal; fail "the keeper is another one"; }
+after_alone=$(allocated "$(entry c1c6df99b3324c4595d3ccc1139c77b3 PROFD_FILE)")
+figure "killed while the engine was away: allocated before and after: $before_alone $after_alone"
+is "$after_alone >= $before_alone > 0" || fail "totals went back"
+[ "$(counter tables_restored) $(counter tables_restored_dead)" = "3 1" ] || fail "not 3 tables restored, 1 of them dead"
+wait_for 10 are_stored 2 || fail "$(property NFileDescriptorStore) tables stored, not 2"
 
 # ---- a store with something else in it
 cat >"$T/image/inject" <<'END'
