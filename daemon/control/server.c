@@ -58,12 +58,10 @@ static void peer_free(struct peer *p)
 	free(p);
 }
 
-static uint64_t cpu_ns(void)
+/* Of the daemon: what the keeper does for a user is that user's, too. */
+static uint64_t cpu_ns(const struct peer *p)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
+	return clock_cpu_ns() + keeper_spent_ns(p->ctx->keeper);
 }
 
 /* Not even its leaving is noticed meanwhile: what it has said is read first. */
@@ -109,7 +107,7 @@ static bool peer_read(struct peer *p, uint64_t until_cpu_ns);
 /* Reads as much as it is the peer's turn to say. False: the peer is to go. */
 static bool peer_serve(struct peer *p)
 {
-	uint64_t began = cpu_ns();
+	uint64_t began = cpu_ns(p);
 	bool keep;
 
 	if (p->access.all)
@@ -119,14 +117,14 @@ static bool peer_serve(struct peer *p)
 		return true;
 	}
 	keep = peer_read(p, began + TURN_NS);
-	users_charge(p->user, cpu_ns() - began, clock_mono_ns());
+	users_charge(p->user, cpu_ns(p) - began, clock_mono_ns());
 	return keep;
 }
 
 /* Reads and acts on what is there. False: the peer is to go. */
 static bool peer_read(struct peer *p, uint64_t until_cpu_ns)
 {
-	for (int i = 0; i < PROFD_MAX_MESSAGES_TURN && !p->dropped && cpu_ns() < until_cpu_ns;
+	for (int i = 0; i < PROFD_MAX_MESSAGES_TURN && !p->dropped && cpu_ns(p) < until_cpu_ns;
 	     i++) {
 		struct control_packet packet;
 		Profd__Request *request;

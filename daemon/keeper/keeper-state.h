@@ -15,6 +15,7 @@ struct keeper_answer;
 struct keeper {
 	int socket; /* of the keeper that is asked; -1: it is this one, and has what follows */
 	struct keeper_answer *answer;
+	uint64_t spent_ns; /* by that keeper, for us */
 
 	int proc_fd;
 	struct peek *peek;			/* NULL: not needed yet */

@@ -78,6 +78,11 @@ int keeper_socket(const struct keeper *keeper)
 	return keeper->socket;
 }
 
+uint64_t keeper_spent_ns(const struct keeper *keeper)
+{
+	return keeper->spent_ns;
+}
+
 void keeper_free(struct keeper *keeper)
 {
 	if (!keeper)

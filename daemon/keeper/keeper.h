@@ -60,6 +60,10 @@ int keeper_new_remote(int socket, struct keeper **ret_keeper);
 
 /* To be watched for its hang-up; -1: the keeper is in this process. */
 int keeper_socket(const struct keeper *keeper);
+
+/* CPU time of another process that our requests have taken so far; 0: the keeper is in
+ * this process. */
+uint64_t keeper_spent_ns(const struct keeper *keeper);
 void keeper_free(struct keeper *keeper);
 
 int keeper_open_event(struct keeper *keeper, const struct perf_event_attr *attr, pid_t pid, int cpu,

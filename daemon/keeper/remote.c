@@ -35,6 +35,7 @@ static int ask_parts(struct keeper *k, struct iovec *parts, size_t n_parts, int 
 	n = pass_receive(k->socket, k->answer, sizeof(*k->answer), 0, ret_fd);
 	if (n < (ssize_t)sizeof(*head) || (size_t)n != sizeof(*head) + head->bytes)
 		return -ECONNRESET;
+	k->spent_ns += head->cpu_ns;
 	return min(head->result, 0);
 }
 

@@ -24,6 +24,7 @@ struct serve {
 	pid_t engine, starter;
 	uint32_t engines;
 	uint64_t requests, refused;
+	uint64_t cpu_ns; /* this process's, when it answered last */
 	const char *notes;
 	void *lent; /* a ring's mapping; NULL: none */
 	size_t lent_bytes;
@@ -88,6 +89,7 @@ void serve_start_engine(struct serve *s, pid_t engine)
 	s->engine = engine;
 	s->engines++;
 	s->requests = s->refused = 0;
+	s->cpu_ns = clock_cpu_ns();
 }
 
 void serve_describe(struct serve *s, pid_t starter, const char *notes)
@@ -371,6 +373,14 @@ static int carry_out(struct serve *s)
 	return v->carry_out(s);
 }
 
+static uint64_t take_cpu(struct serve *s)
+{
+	uint64_t now = clock_cpu_ns(), spent = now - s->cpu_ns;
+
+	s->cpu_ns = now;
+	return spent;
+}
+
 /* The request is in s->in. Returns the answer's size. */
 static size_t answer(struct serve *s, int *ret_fd)
 {
@@ -385,6 +395,7 @@ static size_t answer(struct serve *s, int *ret_fd)
 	*ret_fd = r > 0 ? r : -1; /* 0 is standard input, and open */
 	s->out.head.result = min(r, 0);
 	s->out.head.bytes = (uint32_t)s->out_bytes;
+	s->out.head.cpu_ns = take_cpu(s);
 	return sizeof(s->out.head) + s->out_bytes;
 }
 

@@ -115,6 +115,7 @@ struct wire_debug {
 struct wire_answer {
 	int32_t result; /* -errno; 0 */
 	uint32_t bytes; /* that follow */
+	uint64_t cpu_ns; /* of the keeper's, since the answer before */
 };
 
 /* The most that is answered: a thread, and its stack. */
@@ -132,5 +133,5 @@ static_assert(sizeof(struct wire_stop) == 16, "wire");
 static_assert(sizeof(struct wire_mapped) == 32, "wire");
 static_assert(sizeof(struct wire_perf_map) == 24, "wire");
 static_assert(sizeof(struct wire_debug) == 40 + WIRE_BUILD_ID_BYTES, "wire");
-static_assert(sizeof(struct wire_answer) == 8, "wire");
+static_assert(sizeof(struct wire_answer) == 16, "wire");
 static_assert(sizeof(struct keeper_description) <= WIRE_BYTES, "it is an answer");

@@ -79,6 +79,11 @@ static inline uint64_t clock_mono_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+static inline uint64_t clock_cpu_ns(void) /* that this thread has had */
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 static inline int64_t clock_unix_ns(void)
 {
 	return (int64_t)clock_ns(CLOCK_REALTIME);

@@ -173,6 +173,7 @@ static void test_the_ends_agree(void **state)
 	OPENS(keeper_open_process(remote, getpid()));
 #undef OPENS
 	assert_true(keeper_read_file(remote, getpid(), KEEPER_STAT, text, sizeof(text)) > 10);
+	assert_true(keeper_spent_ns(remote) > 0 && keeper_spent_ns(keeper) == 0);
 	assert_int_equal(keeper_read_file(remote, getpid(), KEEPER_STAT, text, 2), 2);
 	assert_true(keeper_read_file(remote, getpid(), KEEPER_SMAPS_ROLLUP, text, 100) == 100);
 	assert_true(keeper_read_thread(remote, getpid(), getpid(), KEEPER_THREAD_COMM, text, 99) >
