@@ -6,6 +6,9 @@
  * died is not the next one's answer; what it has put on the shelf before it died is
  * still taken in.
  *
+ * Each process is killed by the kernel when the one above it has gone, whatever it is
+ * doing: a service manager starts nothing anew before the last has ended.
+ *
  * It ignores the signals that end a service: a terminal and a service manager send
  * them to everybody, but first the engine writes what it has, and then this ends.
  */
@@ -31,8 +34,6 @@
 /* So many deaths in so short a time: another start would not help. */
 #define DEATHS		 5
 #define DEATHS_WITHIN_NS (10 * NSEC_PER_SEC)
-
-#define SEE_OFF_MS 1000
 
 static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
 
@@ -99,6 +100,7 @@ static _Noreturn void become_engine(struct starter *s, int sockets[2])
 		argv[i + 4] = s->config->argv[i];
 	default_signals();
 	take_watchdog();
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	execv("/proc/self/exe", argv);
 	_exit(127);
 }
@@ -194,7 +196,7 @@ static int on_engine_end(struct starter *s)
 	return r < 0 ? fail(s, r) : -1;
 }
 
-/* False: the keeper has gone; the engine will notice by itself. */
+/* False: the keeper has gone. */
 static bool on_keeper(struct starter *s)
 {
 	struct starter_message message;
@@ -207,16 +209,6 @@ static bool on_keeper(struct starter *s)
 	s->ending |= message.number == SIGTERM || message.number == SIGINT;
 	(void)kill(s->engine, message.number);
 	return true;
-}
-
-/* The engine hears of its keeper's end, too, unless it hangs. */
-static int see_off(struct starter *s)
-{
-	struct pollfd end = {.fd = s->engine_fd, .events = POLLIN};
-
-	if (poll(&end, 1, SEE_OFF_MS) <= 0)
-		(void)kill(s->engine, SIGKILL);
-	return EXIT_FAILURE;
 }
 
 static int supervise(struct starter *s)
@@ -232,7 +224,7 @@ static int supervise(struct starter *s)
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return EXIT_FAILURE;
 		if (fds[0].revents && !on_keeper(s))
-			return see_off(s);
+			return EXIT_FAILURE;
 		if (fds[2].revents)
 			on_shelf(s);
 		if (fds[1].revents)
@@ -265,6 +257,7 @@ static _Noreturn void run(const struct starter_config *config, int socket)
 	prctl(PR_SET_NAME, "profd-starter", 0, 0, 0);
 	raise_limit();
 	r = confine_engine(config->uid, config->gid);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* another user's process has none */
 	if (r == 0)
 		r = shelf_new(&s.shelf);
 	if (r < 0)

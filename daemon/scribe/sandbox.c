@@ -189,6 +189,9 @@ int sandbox_enter(int socket)
 	close_others(socket);
 	fcntl(socket, F_SETFD, FD_CLOEXEC);
 	ignore_signals();
+	/* What it has in hand an engine that was killed cannot be told of, and the next
+	 * one's start waits for nobody. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	set_limits();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

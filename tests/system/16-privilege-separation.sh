@@ -115,9 +115,11 @@ grep -q "the engine (pid $engine) was killed by SIGKILL" "$T/profd.log" || fail 
 [ "$(role_pid keeper)" = "$profd_pid" ] || fail "another keeper"
 
 # Where the keeper or the starter dies, nothing is left over, and a service manager acts.
+# Not even what hangs is: nothing is started anew before all have gone.
 for role in keeper starter; do
 	mapfile -t all < <(for r in keeper starter engine scribe; do role_pid $r; done)
-	kill -KILL "$(role_pid $role)"
+	kill -STOP "${all[@]:2}"
+	[ $role = keeper ] && kill -KILL "${all[0]}" || kill -KILL "${all[1]}"
 	status=0
 	wait "$profd_pid" || status=$?
 	[ $status != 0 ] || fail "that the $role was killed is called a success"
