@@ -257,16 +257,31 @@ static int take_over(struct engine *e, char *why, size_t why_size)
 	return r;
 }
 
+/* Two requests to the keeper for each process of the machine: nobody's start waits for
+ * that, but the first who asks. What is sampled meanwhile lies in the rings. */
+static int on_look(sd_event_source *source, void *userdata)
+{
+	struct engine *e = userdata;
+
+	if (e->ctx.sampler)
+		(void)process_scan(e->ctx.processes);
+	engine_scan_clients(e);
+	engine_tell_started(e);
+	return 0;
+}
+
 /* CPU sampling is worth having, not worth failing for: heaps work without. */
-void engine_start_machine(struct engine *e)
+int engine_start_machine(struct engine *e)
 {
 	static char why[512];
+	int r;
 
 	if (engine_start_cpu(e, 0, why, sizeof(why)) < 0)
 		e->ctx.no_sampler = why;
-	else
-		(void)process_scan(e->ctx.processes);
-	engine_scan_clients(e);
+	sd_event_source_disable_unref(e->look);
+	e->look = NULL;
+	r = sd_event_add_defer(e->ctx.loop, &e->look, on_look, e);
+	return r < 0 ? r : sd_event_source_set_priority(e->look, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 static int start(struct engine *e, char *why, size_t why_size)
@@ -286,8 +301,9 @@ static int start(struct engine *e, char *why, size_t why_size)
 		r = take_over(e, why, why_size);
 	if (r < 0 || e->config->private)
 		return r;
-	engine_start_machine(e);
-	r = engine_start_rotation(e);
+	r = engine_start_machine(e);
+	if (r >= 0)
+		r = engine_start_rotation(e);
 	if (r >= 0)
 		r = engine_listen_to_hangup(e);
 	if (r >= 0)
@@ -353,6 +369,7 @@ void engine_free(struct engine *e)
 	last_files_free(&e->ctx);
 	ended_free(&e->ctx);
 	engine_stop_cpu(e);
+	sd_event_source_disable_unref(e->look);
 	sd_event_source_disable_unref(e->retain_timer);
 	sd_event_source_disable_unref(e->sweep_timer);
 	sd_event_source_disable_unref(e->feed_timer);

@@ -46,6 +46,7 @@ struct engine {
 	uint64_t quarantined_told;
 	char status_told[NOTIFY_STATUS_BYTES];
 	sd_event_source *drain_timer;
+	sd_event_source *look; /* at what runs already; NULL: not wanted */
 	sd_event_source *retain_timer;
 	sd_event_source *sweep_timer;
 	uint64_t swept_mono_ns;
@@ -150,14 +151,16 @@ void engine_scan_clients(struct engine *e); /* at most once in SCAN_EVERY_NS */
 /* engine.c */
 int engine_start_rotation(struct engine *e); /* as e->config says */
 int engine_add_debug_dirs(struct engine *e);
-void engine_start_machine(struct engine *e); /* CPU sampling, if it is granted; clients */
+/* CPU sampling, if it is granted; in the loop, before anything else, what runs already. */
+int engine_start_machine(struct engine *e);
 
 /* engine_service.c: the service manager, and the tables that it keeps. */
 void engine_restore_tables(struct engine *e, struct fdstore_handover *handover);
 void engine_store_table(struct engine *e, struct heap_client *c);
 void engine_forget_table(struct engine *e, struct heap_client *c);
 int engine_start_watchdog(struct engine *e);
-void engine_tell_news(struct engine *e); /* now and then */
+void engine_tell_started(struct engine *e); /* once */
+void engine_tell_news(struct engine *e);    /* now and then */
 
 /* engine_reload.c: settings are read anew when SIGHUP comes. */
 int engine_listen_to_hangup(struct engine *e);

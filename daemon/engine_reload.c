@@ -107,7 +107,7 @@ static void apply_rest(struct engine *e, const struct config *before, const stru
 	if (any_differs(before, next, of_debug, ARRAY_SIZE(of_debug)))
 		change_debug_dirs(e);
 	if (!e->ctx.sampler && any_differs(before, next, of_sampler, ARRAY_SIZE(of_sampler)))
-		engine_start_machine(e);
+		(void)engine_start_machine(e);
 	if (any_differs(before, next, of_rotation, ARRAY_SIZE(of_rotation)) &&
 	    engine_start_rotation(e) < 0)
 		journal_say(&e->ctx.journal, JOURNAL_TROUBLE, NULL, "rotation: out of memory");

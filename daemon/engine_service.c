@@ -158,6 +158,14 @@ static void tell_status(struct engine *e)
 	memcpy(e->status_told, status, sizeof(status));
 }
 
+void engine_tell_started(struct engine *e)
+{
+	if (*e->status_told)
+		return;
+	tell_status(e);
+	journal_say(&e->ctx.journal, JOURNAL_STARTED, NULL, "%s", e->status_told);
+}
+
 void engine_tell_news(struct engine *e)
 {
 	if (e->config->private)

@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 
 #include "daemon/config_files.h"
-#include "daemon/control/journal.h"
 #include "daemon/engine.h"
 #include "daemon/keeper/confine.h"
 #include "daemon/keeper/guard.h"
@@ -180,14 +179,10 @@ static int read_options(struct config *c, struct start *start, int argc, char **
 static void tell_ready(struct config *c, const struct engine *engine)
 {
 	char line[NOTIFY_STATUS_BYTES];
-	struct journal journal;
 
-	journal_init(&journal);
 	engine_describe(engine, line, sizeof(line));
-	if (!c->private) {
+	if (!c->private)
 		notify_ready(line);
-		journal_say(&journal, JOURNAL_STARTED, NULL, "%s", line);
-	}
 	if (c->ready_fd >= 0) {
 		(void)!write(c->ready_fd, "1", 1);
 		close(take_fd(&c->ready_fd));
