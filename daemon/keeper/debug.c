@@ -272,6 +272,6 @@ int keeper_open_debug(struct keeper *keeper, const struct keeper_debug *wanted)
 	if (statx(path_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_UID | STATX_MODE, &st) < 0)
 		return -errno;
 	if (!is_trusted(wanted, &st, owner))
-		return -EPERM;
+		return -EACCES;
 	return open_object(wanted->pid > 0 ? wanted->pid : getpid(), path_fd);
 }

@@ -117,7 +117,7 @@ int keeper_open_program(struct keeper *keeper, pid_t pid);
 /* The names that a process gives to code it generates: /tmp/perf-PID.map below its
  * own root, @inner_pid being its pid as it knows it itself. It has to be a regular
  * file, not reached by a link of that name, that belongs to @uid or root, that
- * nobody else may write to, and of at most @max_bytes. -EPERM: not so; -EFBIG;
+ * nobody else may write to, and of at most @max_bytes. -EACCES: not so; -EFBIG;
  * -EINVAL as above; -ENOENT: there is none. */
 int keeper_open_perf_map(struct keeper *keeper, pid_t pid, pid_t inner_pid, uid_t uid,
 			 uint64_t max_bytes);
@@ -173,7 +173,7 @@ void keeper_forget_debug_dirs(struct keeper *keeper); /* all that were added */
  * Whether it is the right one, the caller has to find out.
  *
  * -ERANGE: there is no such DIR; -ENOENT: no such file, or nothing to look for;
- * anything else: refused, -ELOOP for a symbolic link, -EPERM for an owner, -EINVAL
+ * anything else: refused, -ELOOP for a symbolic link, -EACCES for an owner, -EINVAL
  * for a name or what is no regular file.
  */
 int keeper_open_debug(struct keeper *keeper, const struct keeper_debug *wanted);

@@ -95,7 +95,7 @@ static int check_perf_map(int fd, uid_t uid, uint64_t max_bytes)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if ((st.st_uid != uid && st.st_uid != 0) || (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return -EPERM;
+		return -EACCES;
 	return (uint64_t)st.st_size > max_bytes ? -EFBIG : 0;
 }
 
