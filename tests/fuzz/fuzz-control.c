@@ -5,6 +5,10 @@
  * descriptor with it, as an ordinary user, from a private daemon's peer, cut short,
  * with the next one before anybody looks) and one of how long it is.
  *
+ * Each message is then said again VARIANTS times, each time with something else about
+ * it changed, over connections of their own: an input's coverage costs as much to look
+ * at as some dozens of messages do to answer. The changes follow from the input alone.
+ *
  * A request for all processes is not passed on: that reads this machine's /proc,
  * which is nobody's message and takes its time.
  *
@@ -29,7 +33,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define NOBODY 65534
+#define NOBODY	 65534
+#define VARIANTS 16
 
 enum how {
 	HOW_ANEW = 1,	  /* over a connection of its own */
@@ -231,8 +236,91 @@ static void one_message(int *fd, unsigned how, const uint8_t *bytes, size_t n)
 		run();
 }
 
+/* ---- variants */
+
+static uint64_t draw(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static uint64_t hash(const uint8_t *bytes, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ bytes[i]) * 0x100000001b3;
+	return h;
+}
+
+/* Changes @bytes, with room for one more. Returns how many there are then. */
+static size_t change(uint64_t *state, uint8_t *bytes, size_t n)
+{
+	static const uint8_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xff};
+	uint64_t r = draw(state);
+	size_t at = n > 0 ? (r >> 8) % n : 0;
+	uint8_t byte = (uint8_t)(r >> 40);
+
+	switch (n > 0 ? r % 6 : 3) {
+	case 0:
+		bytes[at] ^= (uint8_t)(1 << byte % 8);
+		return n;
+	case 1:
+		bytes[at] = byte;
+		return n;
+	case 2:
+		bytes[at] = edges[byte % ARRAY_SIZE(edges)];
+		return n;
+	case 3:
+		memmove(bytes + at + 1, bytes + at, n - at);
+		bytes[at] = byte;
+		return n + 1;
+	case 4:
+		memmove(bytes + at, bytes + at + 1, n - at - 1);
+		return n - 1;
+	default:
+		return at;
+	}
+}
+
+static void say_variants(uint64_t *state, const uint8_t *bytes, size_t n)
+{
+	int fds[VARIANTS];
+	size_t n_fds = 0;
+
+	ctx.private = draw(state) % 2;
+	for (int i = 0; i < VARIANTS; i++) {
+		uint8_t varied[256 + 3];
+		size_t varied_n = n;
+		uint64_t r = draw(state);
+		int fd;
+
+		memcpy(varied, bytes, n);
+		for (uint64_t times = r % 3 + 1; times > 0; times--)
+			varied_n = change(state, varied, varied_n);
+		fd = asks_for_all(varied, varied_n) ? -1 : control_connect(path);
+		if (fd < 0)
+			continue;
+		say(fd, (r >> 8) % 16 == 0 ? HOW_TABLE : 0, varied, varied_n);
+		if ((r >> 16) % 4 == 0)
+			fds[n_fds++] = fd;
+		else
+			close(fd);
+	}
+	run();
+	for (size_t i = 0; i < n_fds; i++) {
+		read_answers(fds[i]);
+		close(fds[i]);
+	}
+	run();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	uint64_t state = hash(data, size);
 	int fd = -1;
 
 	if (!server && !start())
@@ -242,6 +330,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size_t n = min((size_t)data[1], size - 2);
 
 		one_message(&fd, how, data + 2, n);
+		say_variants(&state, data + 2, n);
 		data += 2 + n;
 		size -= 2 + n;
 	}
