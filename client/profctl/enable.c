@@ -38,11 +38,12 @@ static const char help[] =
 	"\n"
 	"Example: profctl enable --restart redis-server\n";
 
-enum { OPTION_RESTART = ARGS_FIRST, OPTION_FORCE };
+enum { OPTION_RESTART = ARGS_FIRST, OPTION_FORCE, OPTION_USER };
 
 static const struct option options[] = {
 	{"restart", no_argument, NULL, OPTION_RESTART},
 	{"force", no_argument, NULL, OPTION_FORCE},
+	{"user", no_argument, NULL, OPTION_USER}, /* as systemctl has it: it is asked for */
 	ARGS_COMMON,
 };
 
@@ -362,6 +363,12 @@ static int enable_main(struct profctl *ctl, int argc, char **argv)
 	while ((value = args_next(ctl, argc, argv, ":h", options)) >= 0) {
 		e.restart |= value == OPTION_RESTART;
 		e.force |= value == OPTION_FORCE;
+		if (value == OPTION_USER) {
+			output_error("--user: a user's own services are that user's to change: "
+				     "systemctl --user edit UNIT, and under [Service]: "
+				     "Environment=LD_PRELOAD=/usr/lib/profd/libprofd.so");
+			return PROFCTL_USAGE;
+		}
 	}
 	if (value != ARGS_END)
 		return args_exit(value);

@@ -35,6 +35,10 @@ refused()
 	inside test ! -e "$etc/$2.d" || fail "$2: something was left"
 }
 
+# A user's own manager is not this one.
+status_is 2 inside profctl enable --user plain
+one_line "--user: .*systemctl --user edit UNIT.*LD_PRELOAD=$library"
+
 unit plain.service
 unit own.service 'Environment=LD_PRELOAD=libjemalloc.so.2 "SAID=a b"'
 unit odd.service 'Environment="LD_PRELOAD=/opt/with space/lib%%n\"q\".so"'
