@@ -1,7 +1,8 @@
 #!/bin/bash
 # Proves the packages over their whole life in a real systemd: `make deb` builds what
 # lintian has no errors for; installed they do nothing until they are started; redis and
-# nginx get the client by `profctl enable`, and redis is profiled every 2 s under load,
+# nginx get the client by `profctl enable`; a worker of nginx that serves pages is in the
+# profile of its unit, with its own functions; redis is profiled every 2 s under load,
 # while the packages are upgraded, the daemon reloaded, its keeper and its engine killed,
 # the machine rebooted; `go tool pprof` reads the heap from profd-http, which the first
 # request starts; no file is broken, no total goes back, no service notices; the journal
@@ -145,6 +146,27 @@ inside systemctl start profd profd-http.socket || trouble "systemctl start"
 status_is 0 inside profctl enable --restart redis-server nginx
 begin
 goes_on "at first"
+
+echo "- nginx's own profile"
+inside systemd-run --quiet --collect --unit pages sh -c \
+	'while :; do curl -sf -o /dev/null "http://127.0.0.1/?[1-500]" || exit 1; done'
+nginx_works() # of the samples at least one in ten has a function of nginx's, in a worker
+{
+	local file worker
+	file=$(inside profctl snapshot --unit nginx.service --type cpu --seconds 2s) || return 1
+	inside cat "$file" >"$T/nginx.pb.gz"
+	eval "$(raw "$T/nginx.pb.gz" samples ngx='^ngx_')"
+	is "10 * $ngx > $n > 0" || return 1
+	pprof -tags "$T/nginx.pb.gz" >"$T/tags" 2>/dev/null
+	inside pgrep -P "$nginx_pid" >"$T/workers"
+	while read -r worker; do grep -Eq ": $worker\$" "$T/tags" && return 0; done <"$T/workers"
+	return 1
+}
+wait_for 60 nginx_works || { cat "$T/tags" "$T/workers" >&2; fail "no worker of nginx with functions of its own"; }
+valid "$T/nginx.pb.gz"
+figure "nginx: $ngx of $n samples have its own functions"
+[ "$(state pages)" = active ] || trouble "nginx does not serve its page"
+inside systemctl stop pages
 
 echo "- over HTTP"
 [ "$(state profd-http)" = inactive ] || fail "profd-http runs before anybody asked"
