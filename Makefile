@@ -17,23 +17,25 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 # ---- sources, by program and room
 proto_gen := profile control scribe
 proto_c := attach cfi cfi_code cfi_rule control duration gzip hash_index heap_ages heap_copy \
-	heap_labels heap_history heap_name heap_table pprof pprof_convert pprof_decode pprof_encode \
-	pprof_location pprof_merge pprof_prune pprof_read pprof_top publish string_table ask
+	heap_labels heap_history heap_name heap_table pclntab pprof pprof_convert pprof_decode \
+	pprof_encode pprof_location pprof_merge pprof_prune pprof_read pprof_top publish \
+	string_table ask
 preload_c := aside cpu_hooks environment fork intern interpose modules operators record \
 	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
 	labels early live objects cpu waits api
 http_c := ask cache connection delta endpoint guard identity index listen main metrics options \
 	password path profile reply server symbol targets text
 fetch_c := debug_files main profile request
-profctl_c := args command connect deliver disable dropin enable enabled executable \
-	expand gather fetch helper list main named_unit obstacles output private run run_options save \
+profctl_c := args command connect deliver disable dropin enable enabled executable expand \
+	gather fetch helper list main named_unit obstacles output private run run_options save \
 	series signals snapshot status symbolize systemctl table top units url watch
 daemon_c := config config_files engine engine_clients engine_cpu engine_labels engine_look \
 	engine_memory engine_offcpu engine_reload engine_service engine_stack engine_threads \
 	engine_timers engine_trace fdstore main notify privilege symbolize_file watchdog \
-	keeper/confine keeper/debug keeper/environment keeper/filter keeper/guard keeper/keeper \
-	keeper/machine keeper/mapped keeper/open keeper/pass keeper/peek keeper/permit keeper/remote \
-	keeper/serve keeper/shelf keeper/starter keeper/tracepoint keeper/walk \
+	keeper/confine keeper/debug keeper/environment keeper/filter keeper/guard \
+	keeper/keeper keeper/machine keeper/mapped keeper/open keeper/pass keeper/peek \
+	keeper/permit keeper/remote keeper/serve keeper/shelf keeper/starter keeper/tracepoint \
+	keeper/walk \
 	proc/allocator proc/elf proc/elf_links proc/elf_sections proc/ending proc/identity \
 	proc/mapping proc/maps proc/memory proc/module proc/module-file proc/module-sweep \
 	proc/opening proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \
@@ -51,12 +53,11 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_labels e
 	scribe/split-file scribe/splits scribe/symbol scribe/symbolize scribe/symtab \
 	scribe/json scribe/trace scribe/trace_slices scribe/trace_stacks scribe/worker \
 	store/name store/retain store/store \
-	control/access control/comments control/dump control/dump_client control/dump_cpu control/dump_trace \
-	control/ended control/journal control/last control/list control/losses control/measure \
-	control/others control/passive control/peer control/private control/replies \
-	control/report control/series \
-	control/series_targets control/server control/types control/sight control/users \
-	control/verbs
+	control/access control/comments control/dump control/dump_client control/dump_cpu \
+	control/dump_trace control/ended control/journal control/last control/list \
+	control/losses control/measure control/others control/passive control/peer \
+	control/private control/replies control/report control/series control/series_targets \
+	control/server control/types control/sight control/users control/verbs
 
 proto_src := $(proto_c:%=proto/%.c)
 # The client is linked with the few of proto/ that need nothing but libc. Its files

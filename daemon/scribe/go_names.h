@@ -1,7 +1,6 @@
 /*
- * Functions and lines out of the table (.gopclntab) that every Go program carries,
- * stripped or not. It is also what its own stack traces are made of. Calls that the
- * compiler inlined are in another table, and are not told.
+ * Functions and lines out of the table that every Go program carries, stripped or not
+ * (proto/pclntab.h). Calls that the compiler inlined are in another table, and are not told.
  */
 #pragma once
 
@@ -13,9 +12,11 @@
 
 struct go_names;
 
-/* @elf must outlive it. Returns 0; -ENOENT: no such table, or one of Go before 1.16, or
- * one that is completed only when the program is loaded; -ENOMEM. */
+/* @elf must outlive it. Returns 0; -ENOENT: no such table, or none that can be read;
+ * -ENOMEM. */
 int go_names_new(Elf *elf, struct go_names **ret_names);
+/* The same of a table that is no file's section. @bytes must outlive it. */
+int go_names_new_table(const void *bytes, size_t n, struct go_names **ret_names);
 void go_names_free(struct go_names *names);
 
 /* Fills @symbol, whose strings live as long as the Elf. Returns 0 or -ENOENT. */
