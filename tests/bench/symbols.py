@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares profd's names with those of binutils, elfutils and LLVM.
 
-    symbols.py PROFCTL COUNT WORK-DIRECTORY [--debug-dir DIR] [--judged N] NAME=FILE...
+    symbols.py PROFCTL COUNT WORK-DIRECTORY [--debug-dir DIR] [--judged N] NAME=FILE[=TWIN]...
 
 Takes COUNT random addresses of the functions in each FILE, the same ones every time,
 writes a profile with a location at each, has `profctl symbolize` name them, and asks
@@ -26,9 +26,18 @@ answer is just what a known shortcoming of its makes of it (explained.py). Agree
 agreed / (asked - explained); the raw figure is agreed / asked. Some addresses, spread
 evenly, are put to the DWARF itself as to a fourth tool, whether the others agree or not.
 
-Prints, for each file and tool, both figures and each class, of disagreements with the
+A tool that finds no inlined calls at all in some program disagrees with profd in most of
+it, whatever is right about its answer. So it is also counted where, calls aside, the
+innermost file and line are the same, and where the function that was called is: the last
+of the chain.
+
+TWIN is the same code with its debug information in itself. It is what the tools, and the
+DWARF itself, are asked instead of FILE: neither binutils nor elfutils' eu-addr2line reads
+split units.
+
+Prints, for each file and tool, the figures and each class, of disagreements with the
 first example. The last line is JSON:
-{"NAME": {"TOOL": [agree, explained, asked]}}.
+{"NAME": {"TOOL": [agree, explained, asked, places, functions]}}.
 """
 import argparse
 import collections
@@ -317,6 +326,10 @@ def same_chain(names, ours, theirs):
         same_place(a, b) and names.same(a[0], b[0]) for a, b in zip(ours, theirs))
 
 
+def same_function(names, ours, theirs):
+    return bool(ours and theirs) and names.same(ours[-1][0], theirs[-1][0])
+
+
 def difference(names, ours, theirs):
     if len(ours) != len(theirs):
         return 'fewer calls' if len(theirs) < len(ours) else 'more calls'
@@ -374,21 +387,25 @@ class Comparison:
 
     def compare(self, tool):
         classes = collections.defaultdict(list)
-        explained = agree = 0
+        explained = agree = places = functions = 0
         for address, ours in self.ours.items():
-            if same_chain(self.names, ours, self.answers[tool].get(address, [])):
+            theirs = self.answers[tool].get(address, [])
+            places += bool(ours and theirs) and same_place(ours[0], theirs[0])
+            functions += same_function(self.names, ours, theirs)
+            if same_chain(self.names, ours, theirs):
                 agree += 1
                 continue
             kind, known = self.judge(tool, address)
             explained += known
             classes[known, kind].append(address)
         self.report(tool, agree, explained, len(self.ours))
+        print(f'    {places} file and line, {functions} function that was called')
         for (known, kind), where in sorted(classes.items(), key=lambda c: -len(c[1])):
             print(f'    {len(where):5} {"explained: " if known else ""}{kind}; '
                   f'the first at {where[0]:#x}:')
             print(f'          profd: {show(self.ours[where[0]])}\n'
                   f'          {tool}: {show(self.answers[tool].get(where[0], []))}')
-        return [agree, explained, len(self.ours)]
+        return [agree, explained, len(self.ours), places, functions]
 
     def report(self, tool, agree, explained, asked):
         share = 100 * agree / max(1, asked - explained)
@@ -402,12 +419,13 @@ class Comparison:
         for a in wrong[:5]:
             print(f'          {a:#x}: profd: {show(self.ours[a])}\n'
                   f'          DWARF: {self.look(a).chain() or self.look(a).place()}')
-        return [len(addresses) - len(wrong), 0, len(addresses)]
+        right = len(addresses) - len(wrong)
+        return [right, 0, len(addresses), right, right]
 
 
-def compare_file(label, file, count, judged, how):
+def compare_file(label, file, twin, count, judged, how):
     build_id, segments = look_at(file)
-    symbols_of = debug_file(file, build_id, how.debug_dirs)
+    symbols_of = twin or debug_file(file, build_id, how.debug_dirs)
     symbols, labels = read_symbols(file, symbols_of)
     addresses = pick(symbols, segments, count)
     profile = f'{how.work}/symbols.pb.gz'
@@ -435,8 +453,8 @@ def main():
     how.options = [word for d in how.debug_dir for word in ('--debug-dir', d)]
     total = {}
     for named in how.files:
-        label, file = named.split('=', 1)
-        total[label] = compare_file(label, file, how.count, how.judged, how)
+        label, file, twin = (named + '=').split('=')[:3]
+        total[label] = compare_file(label, file, twin, how.count, how.judged, how)
     print(json.dumps(total))
 
 

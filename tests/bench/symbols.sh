@@ -3,14 +3,30 @@
 # eu-addr2line (elfutils), llvm-symbolizer and, for some, of the DWARF itself: 10,000
 # random code addresses each of a Debian library and a Debian program with their debug
 # packages (the program is optimized at link time), of profd, of a C++ program that is
-# all templates, in DWARF 5 and 4, and of one in Rust. What disagrees is shown by its
-# class; what is explained was worked out from the DWARF to be the tool's own
-# (symbols.py, explained.py).
+# all templates, in DWARF 5 and 4, in split units of both, and of one in Rust. What disagrees
+# is shown by its class; what is explained was worked out from the DWARF to be the tool's
+# own (symbols.py, explained.py). Beside it what agrees of everything, unexplained: all
+# frames; the file and line of the innermost; the function that was called.
 # ADDRESSES=500 for a look; FILES="libc profd" for some of them.
 . "$(dirname "$0")/lib.sh"
 
 wanted=${FILES:-templates dwarf4 split-4 split-5 profd libc python3 rust}
 files=()
+
+# code FILE: the bytes of its .text.
+code() { objcopy -O binary -j .text "$1" "$T/code" && cat "$T/code"; }
+
+# split VERSION: a program in split units, and what the tools are asked of: its twin.
+split()
+{
+	local source=$root/tests/fixtures/templates.cc flags="-std=c++20 -O2 -g -gdwarf-$1"
+
+	(cd "$T/split" && g++ $flags -gsplit-dwarf -c -o "split-$1.o" "$source" &&
+		g++ -o "split-$1" "split-$1.o" -pthread && g++ $flags -pthread -o "whole-$1" "$source")
+	[ "$(code "$T/split/split-$1" | md5sum)" = "$(code "$T/split/whole-$1" | md5sum)" ] ||
+		fail "the program without split units has other code"
+	files+=("split-$1=$T/split/split-$1=$T/split/whole-$1")
+}
 
 # add NAME FILE [PACKAGE]: with its debug file, where that comes in a package.
 add()
@@ -30,9 +46,7 @@ add templates "$fixtures/templates"
 mkdir "$T/split"
 for version in 4 5; do
 	[[ " $wanted " = *" split-$version "* ]] || continue
-	(cd "$T/split" && g++ -std=c++20 -O2 -g -gdwarf-$version -gsplit-dwarf -c -o split-$version.o \
-		"$root/tests/fixtures/templates.cc" && g++ -o split-$version split-$version.o -pthread)
-	add split-$version "$T/split/split-$version"
+	split "$version"
 done
 if [[ " $wanted " = *" dwarf4 "* ]]; then
 	g++ -std=c++20 -O2 -g -gdwarf-4 -pthread -o "$T/dwarf4" "$root/tests/fixtures/templates.cc"
@@ -57,7 +71,8 @@ head -n -1 "$T/symbols.txt" | cut -c1-400
 tail -1 "$T/symbols.txt" | python3 -c '
 import json, sys
 for name, tools in json.load(sys.stdin).items():
-    for tool, (agree, explained, asked) in tools.items():
+    for tool, (agree, explained, asked, places, functions) in tools.items():
         print(f"{name} as {tool}|{100 * agree / max(1, asked - explained):.2f}% "
-              f"(raw {100 * agree / asked:.2f}%, explained {100 * explained / asked:.2f}%)")
+              f"(raw {100 * agree / asked:.2f}%, explained {100 * explained / asked:.2f}%; "
+              f"line {100 * places / asked:.2f}%, function {100 * functions / asked:.2f}%)")
 ' | while IFS='|' read -r what agree; do row "$what" "" "" "$agree" ">= 99.9%"; done
