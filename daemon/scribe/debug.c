@@ -29,6 +29,7 @@
 #include "daemon/scribe/function.h"
 #include "daemon/scribe/range.h"
 #include "daemon/scribe/section.h"
+#include "daemon/scribe/transient.h"
 
 #define DEBUG_MAX_UNITS	  (1u << 20)
 #define DEBUG_MAX_RANGES  (1u << 20) /* of one entry */
@@ -59,6 +60,7 @@ struct debug {
 	struct debug_unit *units;
 	size_t n_units, room_units;
 	struct range_table unit_ranges; /* value: index into units */
+	bool lacks;
 };
 
 /* Code that the linker dropped keeps its entry, at address 0 or thereabouts;
@@ -135,14 +137,16 @@ static int read_units(struct debug *debug)
 
 static int open_dwarf(struct debug *debug, Elf *elf, Elf *alt)
 {
+	/* Without DWARF it sets no errno. */
+	errno = 0;
 	debug->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
 	if (!debug->dwarf)
-		return -ENOENT;
+		return is_transient(-errno) ? -errno : -ENOENT;
 	if (!alt)
 		return 0;
 	debug->alt = dwarf_begin_elf(alt, DWARF_C_READ, NULL);
 	if (!debug->alt)
-		return -ENOENT;
+		return is_transient(-errno) ? -errno : -ENOENT;
 	dwarf_setalt(debug->dwarf, debug->alt);
 	return 0;
 }
@@ -263,7 +267,8 @@ static void load_unit(struct debug *debug, struct debug_unit *unit)
 	    dwarf_getsrcfiles(&unit->root, &files->table, &files->n) != 0)
 		files->table = NULL;
 	/* Out of memory: what was collected so far is true all the same. */
-	collect_functions(debug, unit, &root, DEBUG_MAX_DEPTH, &budget);
+	if (collect_functions(debug, unit, &root, DEBUG_MAX_DEPTH, &budget) < 0)
+		debug->lacks = true;
 	range_table_sort(&unit->functions);
 }
 
@@ -281,7 +286,7 @@ static struct debug_unit *find_unit(struct debug *debug, uint64_t vaddr)
 }
 
 /* A file name as the compiler was given it, below the directory it ran in. */
-static const char *make_absolute(struct debug_unit *unit, const char *file)
+static const char *make_absolute(struct debug *debug, struct debug_unit *unit, const char *file)
 {
 	struct debug_path *path;
 	size_t size;
@@ -293,8 +298,10 @@ static const char *make_absolute(struct debug_unit *unit, const char *file)
 		return path->absolute;
 	size = strlen(unit->directory) + strlen(file) + 2;
 	path = malloc(sizeof(*path) + size);
-	if (!path)
+	if (!path) {
+		debug->lacks = true;
 		return file;
+	}
 	path->relative = file;
 	snprintf(path->absolute, size, "%s/%s", unit->directory, file);
 	HASH_ADD_PTR(unit->paths, relative, path);
@@ -309,7 +316,7 @@ static int push_chain(struct debug *debug, struct debug_unit *unit, Dwarf_Die *c
 
 	while (n-- > 0) {
 		name = function_name(&chain[n], debug->symtab);
-		r = symbol_push(symbol, name ? name : "??", make_absolute(unit, file), line,
+		r = symbol_push(symbol, name ? name : "??", make_absolute(debug, unit, file), line,
 				function_start_line(&chain[n], &unit->files, file));
 		if (r < 0)
 			return r;
@@ -345,7 +352,12 @@ int debug_find(struct debug *debug, uint64_t vaddr, struct symbol *symbol)
 	entry = symtab_find(debug->symtab, vaddr);
 	if (!entry || !file)
 		return -ENOENT;
-	return symbol_push(symbol, entry->name, make_absolute(unit, file), line, 0);
+	return symbol_push(symbol, entry->name, make_absolute(debug, unit, file), line, 0);
+}
+
+bool debug_lacks(const struct debug *debug)
+{
+	return debug->lacks || splits_lack(debug->splits);
 }
 
 unsigned debug_refused(const struct debug *debug)

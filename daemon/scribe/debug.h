@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <libelf.h>
@@ -28,6 +29,8 @@ void debug_free(struct debug *debug);
  * nothing was added. */
 int debug_find(struct debug *debug, uint64_t vaddr, struct symbol *symbol);
 
+/* Whether something was not found for want of something (transient.h). */
+bool debug_lacks(const struct debug *debug);
 /* Of split units' files. */
 unsigned debug_refused(const struct debug *debug);
 void debug_release_pages(const struct debug *debug);

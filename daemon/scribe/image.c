@@ -27,6 +27,7 @@
 #include "daemon/scribe/go_names.h"
 #include "daemon/scribe/packed.h"
 #include "daemon/scribe/symtab.h"
+#include "daemon/scribe/transient.h"
 #include "profd/limits.h"
 #include "proto/gzip.h"
 
@@ -50,7 +51,8 @@ struct image {
 	uint64_t text_low;
 	struct symtab *symtab; /* NULL: not read yet */
 	struct debug *debug;
-	bool debug_tried;
+	bool debug_tried, lacks;
+	int error; /* of reading the symbol table; it is not read again */
 };
 
 static int read_segments(struct image *image)
@@ -79,21 +81,27 @@ static int read_segments(struct image *image)
 	return image->n_segments > 0 ? 0 : -EBADMSG;
 }
 
-/* Reading from anything but a regular file may never end. NULL: no ELF file. */
-static Elf *open_elf(int fd)
+/* Reading from anything but a regular file may never end. -EBADMSG: no ELF file. */
+static int open_elf(int fd, Elf **ret_elf)
 {
 	struct stat st;
 	Elf *elf;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return NULL;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EBADMSG;
 	elf_version(EV_CURRENT);
+	errno = 0;
 	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	if (elf && elf_kind(elf) != ELF_K_ELF) {
+	if (!elf)
+		return is_transient(-errno) ? -errno : -EBADMSG;
+	if (elf_kind(elf) != ELF_K_ELF) {
 		elf_end(elf);
-		return NULL;
+		return -EBADMSG;
 	}
-	return elf;
+	*ret_elf = elf;
+	return 0;
 }
 
 int image_open(int fd, struct image **ret_image)
@@ -105,9 +113,9 @@ int image_open(int fd, struct image **ret_image)
 	if (!image)
 		return -ENOMEM;
 	image->parts = (struct image_debug)IMAGE_DEBUG_NONE;
-	image->elf = open_elf(fd);
-	if (!image->elf)
-		return -EBADMSG;
+	r = open_elf(fd, &image->elf);
+	if (r < 0)
+		return r;
 	r = read_segments(image);
 	if (r < 0) {
 		elf_end(image->elf);
@@ -130,6 +138,11 @@ void image_set_opener(struct image *image, const struct splits_opener *opener)
 unsigned image_refused(const struct image *image)
 {
 	return image->refused + (image->debug ? debug_refused(image->debug) : 0);
+}
+
+bool image_is_whole(const struct image *image)
+{
+	return !image->lacks && !(image->debug && debug_lacks(image->debug));
 }
 
 void image_close(struct image *image)
@@ -166,7 +179,17 @@ void image_release_pages(struct image *image)
 		debug_release_pages(image->debug);
 }
 
-static bool has_crc(int fd, uint32_t wanted)
+/* What failed is either of the file, or of the moment. */
+static void count_failure(struct image *image, int r)
+{
+	if (is_transient(r))
+		image->lacks = true;
+	else
+		image->refused++;
+}
+
+/* 0; -EBADMSG: it has another one. */
+static int check_crc(int fd, uint32_t wanted)
 {
 	uint8_t bytes[1 << 16];
 	uint32_t crc = 0;
@@ -176,45 +199,49 @@ static bool has_crc(int fd, uint32_t wanted)
 	do {
 		n = pread(fd, bytes, sizeof(bytes), (off_t)at);
 		if (n < 0 && errno != EINTR)
-			return false;
+			return -errno;
 		if (n > 0) {
 			crc = gzip_crc32(crc, bytes, (size_t)n);
 			at += (uint64_t)n;
 		}
 	} while (n != 0 && at <= PROFD_MAX_CRC_BYTES);
-	return n == 0 && crc == wanted;
+	return n == 0 && crc == wanted ? 0 : -EBADMSG;
 }
 
 /* A part of the program in a file of its own. */
 static Elf *open_part(struct image *image, int fd)
 {
-	Elf *elf;
+	Elf *elf = NULL;
+	int r;
 
 	if (fd < 0)
 		return NULL;
-	elf = open_elf(fd);
-	if (elf && !packed_fits(elf)) {
+	r = open_elf(fd, &elf);
+	if (r == 0 && !packed_fits(elf)) {
 		elf_end(elf);
 		elf = NULL;
+		r = -EFBIG;
 	}
-	if (!elf)
-		image->refused++;
+	if (r < 0)
+		count_failure(image, r);
 	return elf;
 }
 
 static void open_parts(struct image *image)
 {
 	const struct image_debug *parts = &image->parts;
-	int r;
+	int r = 0;
 
-	if (parts->debug_fd >= 0 && parts->check_crc && !has_crc(parts->debug_fd, parts->crc))
-		image->refused++;
+	if (parts->debug_fd >= 0 && parts->check_crc)
+		r = check_crc(parts->debug_fd, parts->crc);
+	if (r < 0)
+		count_failure(image, r);
 	else
 		image->debug_elf = open_part(image, parts->debug_fd);
 	image->alt_elf = open_part(image, parts->alt_fd);
 	r = packed_open_debugdata(image->elf, &image->data);
 	if (r < 0 && r != -ENOENT)
-		image->refused++;
+		count_failure(image, r);
 }
 
 static int read_symtab(struct image *image)
@@ -223,7 +250,8 @@ static int read_symtab(struct image *image)
 	size_t n = 0;
 
 	open_parts(image);
-	go_names_new(image->elf, &image->go);
+	if (go_names_new(image->elf, &image->go) == -ENOMEM)
+		image->lacks = true;
 	elfs[n++] = image->elf;
 	if (image->debug_elf)
 		elfs[n++] = image->debug_elf;
@@ -243,9 +271,11 @@ static void read_debug(struct image *image)
 			      &image->opener, &image->debug);
 	else
 		image->refused++;
+	image->lacks |= is_transient(r);
 	if (r < 0 && image->debug_elf)
-		debug_new(image->debug_elf, image->alt_elf, image->symtab, image->text_low,
-			  &image->opener, &image->debug);
+		r = debug_new(image->debug_elf, image->alt_elf, image->symtab, image->text_low,
+			      &image->opener, &image->debug);
+	image->lacks |= is_transient(r);
 }
 
 /* Segments may share a page of the file, never a byte of code; still, code is
@@ -270,15 +300,15 @@ bool image_offset_to_vaddr(const struct image *image, uint64_t offset, uint64_t 
 	return false;
 }
 
-int image_find(struct image *image, uint64_t vaddr, bool lines, struct symbol *symbol)
+static int find(struct image *image, uint64_t vaddr, bool lines, struct symbol *symbol)
 {
 	const struct symtab_entry *entry;
-	int r;
 
-	if (!image->symtab) {
-		r = read_symtab(image);
-		if (r < 0)
-			return r;
+	if (!image->symtab && image->error == 0)
+		image->error = read_symtab(image);
+	if (image->error < 0) {
+		image->lacks = true;
+		return image->error;
 	}
 	if (lines && !image->debug_tried)
 		read_debug(image);
@@ -288,4 +318,16 @@ int image_find(struct image *image, uint64_t vaddr, bool lines, struct symbol *s
 		return 0;
 	entry = symtab_find(image->symtab, vaddr);
 	return entry ? symbol_push(symbol, entry->name, NULL, 0, 0) : -ENOENT;
+}
+
+/* libdw skips what it has no memory for, and does not say so. */
+int image_find(struct image *image, uint64_t vaddr, bool lines, struct symbol *symbol)
+{
+	int r;
+
+	errno = 0;
+	r = find(image, vaddr, lines, symbol);
+	if (errno == ENOMEM)
+		image->lacks = true;
+	return r;
 }

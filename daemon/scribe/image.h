@@ -27,7 +27,7 @@ struct image_debug {  /* what else there is of the file */
 	}
 
 /* @fd stays the caller's and must stay open as long as the image. Returns 0;
- * -EBADMSG: no ELF file; -ENOMEM. */
+ * -EBADMSG: no ELF file; or why it could not be looked at (transient.h). */
 int image_open(int fd, struct image **ret_image);
 void image_close(struct image *image);
 
@@ -41,6 +41,10 @@ void image_set_opener(struct image *image, const struct splits_opener *opener);
 /* Of the files that belong to it: how many were not read, for being another's, no ELF
  * files, or larger than they may be; so far. */
 unsigned image_refused(const struct image *image);
+
+/* False: something of it was not read for want of something (transient.h), so that what it
+ * answers may not be all. Another image of the same file may have it. */
+bool image_is_whole(const struct image *image);
 
 /* Gives back the pages of its files that were read so far; what is needed again
  * comes back by itself. */

@@ -21,6 +21,7 @@
 #include "daemon/scribe/image.h"
 #include "daemon/scribe/kallsyms.h"
 #include "daemon/scribe/perf_map.h"
+#include "daemon/scribe/transient.h"
 
 #define SOURCE_MAX_HEAP	  (256ULL << 20) /* bytes allocated */
 #define SOURCE_MAX_MAPPED (4ULL << 30)	 /* bytes of files mapped */
@@ -36,7 +37,8 @@ struct source {
 	uint64_t bytes;
 	unsigned refused; /* parts of it that are known to be refused */
 	bool opened;
-	int error; /* why it cannot be read; kept, so that it is tried once */
+	int error; /* why it cannot be read; kept, so that it is tried once (in a job, if
+		    * that passes) */
 	struct image *image;
 	struct kallsyms *kallsyms;
 	struct perf_map *perf_map;
@@ -178,13 +180,31 @@ static void close_all(struct source_table *table)
 	malloc_trim(0);
 }
 
-void source_table_trim(struct source_table *table)
+bool source_is_whole(const struct source *source)
+{
+	return !is_transient(source->error) && !(source->image && !image_is_whole(source->image));
+}
+
+static void limit_held(struct source_table *table)
 {
 	struct mallinfo2 info = mallinfo2();
 
 	if (info.uordblks + info.hblkhd > SOURCE_MAX_HEAP ||
 	    table->mapped_bytes > SOURCE_MAX_MAPPED)
 		close_all(table);
+}
+
+void source_table_trim(struct source_table *table)
+{
+	struct source *source, *next;
+
+	limit_held(table);
+	HASH_ITER (hh, table->sources, source, next) {
+		if (source_is_whole(source))
+			continue;
+		source_close(table, source);
+		source->error = 0;
+	}
 }
 
 static int open_split(const char *name, void *userdata)
@@ -197,7 +217,7 @@ static int open_split(const char *name, void *userdata)
 
 static void source_open(struct source_table *table, struct source *source)
 {
-	source_table_trim(table);
+	limit_held(table);
 	source->opened = true;
 	if (source->error < 0)
 		return;

@@ -42,9 +42,13 @@ struct source *source_find(struct source_table *table, uint32_t id); /* NULL: no
 int source_name(struct source_table *table, struct source *source, uint64_t offset, bool lines,
 		struct symbol *symbol, uint64_t *ret_vaddr);
 
+/* False: what it answers is not to be kept, as it may not be all (image_is_whole()). */
+bool source_is_whole(const struct source *source);
+
 /* How many parts of modules (debug files, packed sections) were refused since the last
  * time this was asked. */
 unsigned source_take_refused(struct source_table *table);
 
-/* Between jobs: closes what is open if too much memory is held. */
+/* Between jobs: closes what is open if too much memory is held, and what is not whole, for
+ * that may be another time. */
 void source_table_trim(struct source_table *table);

@@ -11,6 +11,7 @@
 
 #include "profd/base.h"
 #include "profd/limits.h"
+#include "daemon/scribe/transient.h"
 
 struct found {
 	struct split_file *file; /* NULL: the package */
@@ -25,6 +26,7 @@ struct splits {
 	struct found *found;
 	size_t n_found, n_asked;
 	unsigned refused;
+	bool lacks;
 };
 
 int splits_new(Elf *elf, const struct splits_opener *opener, struct splits **ret_splits)
@@ -52,17 +54,29 @@ void splits_free(struct splits *splits)
 	free(splits);
 }
 
+/* What failed is either of the file, or of the moment. */
+static void count_failure(struct splits *splits, int r)
+{
+	if (is_transient(r))
+		splits->lacks = true;
+	else
+		splits->refused++;
+}
+
 /* NULL: it is not to be had. */
 static struct split_file *open_file(struct splits *splits, const char *name)
 {
 	struct split_file *file;
-	int fd = splits->opener.open(name, splits->opener.userdata);
+	int fd = splits->opener.open(name, splits->opener.userdata), r;
 
-	if (fd < 0)
+	if (fd < 0) {
+		splits->lacks |= is_transient(fd);
 		return NULL;
-	if (split_file_open(fd, &file) == 0)
+	}
+	r = split_file_open(fd, &file);
+	if (r == 0)
 		return file;
-	splits->refused++;
+	count_failure(splits, r);
 	return NULL;
 }
 
@@ -85,6 +99,7 @@ static struct split *keep(struct splits *splits, struct split_file *file, struct
 		reallocarray(splits->found, splits->n_found + 1, sizeof(*splits->found));
 
 	if (!grown) {
+		splits->lacks = true;
 		split_free(split);
 		split_file_close(file);
 		return NULL;
@@ -105,7 +120,8 @@ static struct split *find_in_package(struct splits *splits, const struct split_s
 	if (!splits->package)
 		return NULL;
 	r = split_new(splits->package, skeleton, &split);
-	splits->refused += r == -EBADMSG;
+	if (r == -EBADMSG || is_transient(r))
+		count_failure(splits, r);
 	return r < 0 ? NULL : keep(splits, NULL, split);
 }
 
@@ -114,6 +130,7 @@ struct split *splits_find(struct splits *splits, Dwarf_Die *root)
 	struct split_skeleton skeleton;
 	struct split_file *file;
 	struct split *split;
+	int r;
 
 	if (!splits->opener.open || splits->n_asked >= PROFD_MAX_SPLIT_FILES ||
 	    !split_read_skeleton(root, splits->elf, &skeleton))
@@ -125,11 +142,17 @@ struct split *splits_find(struct splits *splits, Dwarf_Die *root)
 	file = open_named(splits, &skeleton);
 	if (!file)
 		return NULL;
-	if (split_new(file, &skeleton, &split) == 0)
+	r = split_new(file, &skeleton, &split);
+	if (r == 0)
 		return keep(splits, file, split);
-	splits->refused++;
+	count_failure(splits, r);
 	split_file_close(file);
 	return NULL;
+}
+
+bool splits_lack(const struct splits *splits)
+{
+	return splits->lacks;
 }
 
 unsigned splits_refused(const struct splits *splits)

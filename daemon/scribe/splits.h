@@ -9,6 +9,8 @@
 
 #include "daemon/scribe/split.h"
 
+#include <stdbool.h>
+
 struct splits;
 
 struct splits_opener {
@@ -25,6 +27,9 @@ void splits_free(struct splits *splits);
 /* The unit of which @root is the skeleton; NULL: it is none, or the unit is not to be
  * had. It lives as long as the splits. */
 struct split *splits_find(struct splits *splits, Dwarf_Die *root);
+
+/* Whether a unit was not had for want of something (transient.h). */
+bool splits_lack(const struct splits *splits);
 
 /* Files so far that were none of split units, or held other units. */
 unsigned splits_refused(const struct splits *splits);

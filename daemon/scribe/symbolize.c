@@ -109,8 +109,9 @@ static int set_found(struct pprof *p, uint64_t id, struct place *place, uint64_t
 		how->reading(place->module, how->userdata);
 	place->announced = true;
 	r = source_name(how->sources, place->source, offset, lines, &symbol, &vaddr);
-	/* A module that has no name for an address will have none next time. */
-	if (lines && place->cached_as && (r == 0 || r == -ENOENT))
+	/* A module that has no name for an address will have none next time, if it was read
+	 * as a whole. */
+	if (lines && place->cached_as && (r == 0 || r == -ENOENT) && source_is_whole(place->source))
 		cache_add(how->cache, place->cached_as, offset, symbol.lines, symbol.n, vaddr);
 	if (r < 0)
 		return kept ? 0 : set_makeshift(p, id, place, vaddr);
