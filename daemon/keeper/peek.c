@@ -253,6 +253,8 @@ static int ask(struct peek *p, const struct request *request, struct answer *ret
 		if (r == 0 && !is_runnable(p->child))
 			break;
 	}
+	if (r == 0) /* it may have answered since, and waits for the next one */
+		r = poll(&wait, 1, 0);
 	if (r <= 0)
 		return r < 0 ? -errno : -ETIMEDOUT;
 	return read(p->fd, ret, sizeof(*ret)) == sizeof(*ret) ? 0 : -EPIPE;
