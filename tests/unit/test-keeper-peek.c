@@ -22,6 +22,8 @@
 #include "daemon/keeper/peek.h"
 #include "profd/base.h"
 
+#define PATIENCE_MS 60000 /* for what a machine at rest does at once */
+
 static struct peek *peek;
 
 static int set_up(void **state)
@@ -185,6 +187,22 @@ static pid_t start_turning(struct shared *s)
 	return pid;
 }
 
+/* A thread that has no turn on a busy CPU within PEEK_STOP_MS has not stopped: the time
+ * was missing, and it is asked again. */
+static ssize_t stop_it(struct peek *peek, pid_t pid, struct peek_thread *ret_thread,
+		       const uint8_t **ret_stack)
+{
+	ssize_t n;
+
+	for (int i = 0; i < PATIENCE_MS / 10; i++) {
+		n = peek_stop(peek, pid, ret_thread, ret_stack);
+		if (n != -EAGAIN)
+			break;
+		usleep(10000);
+	}
+	return n;
+}
+
 static void test_stops_one_that_runs(void **state)
 {
 	struct shared *s = share();
@@ -194,7 +212,7 @@ static void test_stops_one_that_runs(void **state)
 	uint64_t before;
 	ssize_t n;
 
-	n = peek_stop(peek, pid, &thread, &stack);
+	n = stop_it(peek, pid, &thread, &stack);
 	assert_in_range(n, 64, PEEK_BYTES);
 	assert_non_null(memmem(stack, (size_t)n, "a word on the stack", 19));
 	assert_true(thread.regs.rip != 0 && thread.stopped_ns > 0);
@@ -217,9 +235,9 @@ static void test_loses_no_signal(void **state)
 	for (int i = 0; i < 500; i++) {
 		for (int j = 0; j < 3; j++) /* these queue */
 			sent += sigqueue(pid, SIGRTMIN, (union sigval){0}) == 0;
-		assert_true(peek_stop(peek, pid, &thread, &stack) > 0);
+		assert_true(stop_it(peek, pid, &thread, &stack) > 0);
 	}
-	for (int i = 0; i < 2000 && s->signals < sent; i++)
+	for (int i = 0; i < PATIENCE_MS && s->signals < sent; i++)
 		usleep(1000);
 	assert_int_equal(s->signals, sent);
 	end(pid);
@@ -244,7 +262,7 @@ static void test_one_that_sleeps_sleeps_on(void **state)
 	while (s->turns == 0)
 		usleep(1000);
 	for (int i = 0; i < 100; i++)
-		assert_true(peek_stop(peek, pid, &thread, &stack) > 0);
+		assert_true(stop_it(peek, pid, &thread, &stack) > 0);
 	assert_int_equal(s->woken, 0);
 	end(pid);
 }
@@ -259,9 +277,9 @@ static void test_gives_up_on_one_that_does_not_stop(void **state)
 
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		s->turns = 1;
 		if (vfork() == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			s->turns = 1; /* its parent is in the kernel from here on */
 			while (s->woken == 0)
 				usleep(1000);
 			_exit(0);
@@ -271,12 +289,11 @@ static void test_gives_up_on_one_that_does_not_stop(void **state)
 	}
 	while (s->turns == 0)
 		usleep(1000);
-	usleep(20000);
 	assert_int_equal(peek_stop(peek, pid, &thread, &stack), -EAGAIN);
 	s->woken = 1;
 	while (s->signals == 0) /* it is let go */
 		usleep(1000);
-	assert_true(peek_stop(peek, pid, &thread, &stack) > 0); /* by a child that is new */
+	assert_true(stop_it(peek, pid, &thread, &stack) > 0); /* by a child that is new */
 	end(pid);
 }
 
@@ -286,6 +303,7 @@ static void test_leaves_the_traced_alone_and_keeps_its_budget(void **state)
 	pid_t pid = start_turning(s);
 	struct peek_thread thread;
 	const uint8_t *stack;
+	uint64_t took_ns = UINT64_MAX;
 	unsigned refused = 0;
 
 	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
@@ -294,9 +312,17 @@ static void test_leaves_the_traced_alone_and_keeps_its_budget(void **state)
 	waitpid(pid, NULL, __WALL);
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	end(pid);
-	for (unsigned i = 0; i < 3 * PEEK_STOPS; i++) /* quick: there is no such thread */
-		refused += peek_stop(peek, INT32_MAX, &thread, &stack) == -EBUSY;
-	assert_true(refused > 0);
+	/* Quick, as there is no such thread. In less than 3 s one of the seconds had more than
+	 * the budget; a machine that is too busy for that is given some more tries. */
+	for (unsigned round = 0; round < 10 && refused == 0 && took_ns >= 3 * NSEC_PER_SEC;
+	     round++) {
+		took_ns = clock_mono_ns();
+		for (unsigned i = 0; i < 3 * PEEK_STOPS; i++)
+			refused += peek_stop(peek, INT32_MAX, &thread, &stack) == -EBUSY;
+		took_ns = clock_mono_ns() - took_ns;
+	}
+	print_message("%u of %u refused, in %lu ms\n", refused, 3 * PEEK_STOPS, took_ns / 1000000);
+	assert_true(refused > 0 || took_ns >= 3 * NSEC_PER_SEC);
 }
 
 int main(void)
