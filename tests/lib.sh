@@ -43,7 +43,7 @@ for_everyone()
 end_process()
 {
 	kill "$1" 2>/dev/null || return 0
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null || return 0
 		sleep 0.05
 	done
@@ -66,10 +66,11 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 143' TERM INT
 
-# wait_for SECONDS COMMAND...: until it succeeds.
+# wait_for SECONDS COMMAND...: until it succeeds. So long a machine of its own may take;
+# one that others keep busy has a minute at least.
 wait_for()
 {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + ($1 > 60 ? $1 : 60)))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1

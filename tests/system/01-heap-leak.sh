@@ -5,7 +5,7 @@
 
 start_profd
 # Finer than by default, so that chance cannot make the cache seem to grow.
-target PROFD_RATE=65536 "$fixtures/leak" 60
+target PROFD_RATE=65536 "$fixtures/leak" 900
 wait_attached "$target_pid"
 sleep 1 # it warms its cache up
 mkdir "$T/out"

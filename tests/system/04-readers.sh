@@ -7,7 +7,7 @@
 mkdir "$T/bin" "$T/out"
 cp "$fixtures/leak" "$fixtures/split" "$T/bin"
 start_profd
-target "$T/bin/leak" 60
+target "$T/bin/leak" 900
 wait_attached "$target_pid"
 snapshot --pid "$target_pid" --every 2s --count 2 --output "$T/out"
 heap=("${files[@]}")

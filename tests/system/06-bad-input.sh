@@ -19,7 +19,7 @@ chmod 755 "$T/run" "$T/state"
 # Under a name that nobody else's program has, for profd sees the whole machine.
 mine=leak$$
 cp "$fixtures/leak" "$T/$mine"
-target "$T/$mine" 280
+target "$T/$mine" 900
 victim=$target_pid
 wait_attached "$victim"
 
@@ -59,7 +59,7 @@ status_is 1 "$profctl" snapshot --pid "$victim" --output "$T/nowhere"
 one_line 'nowhere'
 mkdir -m 700 "$T/closed"
 target_prefix=("${nobody[@]}")
-target "$T/$mine" 280
+target "$T/$mine" 900
 theirs=$target_pid
 wait_attached "$theirs"
 status_is 1 "${nobody[@]}" "$profctl" snapshot --pid "$theirs" --output "$T/closed"

@@ -28,7 +28,7 @@ grep -Eq '^cpu +[a-z-]+.* at [0-9]+ Hz' "$T/status" || { cat "$T/status"; journa
 advice=$(inside profctl list 2>&1 >/dev/null | grep LD_PRELOAD=) || fail "list gives no advice"
 inside test -e "${advice##*LD_PRELOAD=}" || fail "there is no such file: $advice"
 
-client leaky "$fixtures/leak" 100
+client leaky "$fixtures/leak" 900
 listed() { inside profctl --json list | grep '"comm": *"leak"' >/dev/null; }
 wait_for 10 listed || { journal; fail "the client did not attach"; }
 inside profctl list

@@ -8,7 +8,7 @@ cat >"$T/profd.conf" <<END
 keep-files = 6
 END
 start_profd --config "$T/profd.conf" --rotate 1s
-target "$fixtures/leak" 60
+target "$fixtures/leak" 900
 wait_attached "$target_pid"
 count() { ls "$T/state" | grep -c "^$1" || true; }
 ours=heap_leak_${target_pid}_

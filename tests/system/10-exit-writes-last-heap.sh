@@ -11,7 +11,7 @@ last_of()
 }
 
 for signal in KILL SEGV; do
-	target "$fixtures/leak" 60
+	target "$fixtures/leak" 900
 	wait_attached "$target_pid"
 	sleep 1.5
 	kill -$signal "$target_pid"

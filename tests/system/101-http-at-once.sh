@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../http-lib.sh"
 
 start_profd
-"$fixtures/split" 200 >"$T/split.log" &
+"$fixtures/split" 900 >"$T/split.log" &
 split=$!
 own_pids+=("$split")
 start_http
@@ -44,7 +44,7 @@ if command -v ss >/dev/null; then
 fi
 
 echo "- a target that ends"
-target "$fixtures/leak" 200
+target "$fixtures/leak" 900
 victim=$target_pid
 wait_attached "$victim"
 start=$SECONDS

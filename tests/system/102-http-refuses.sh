@@ -17,7 +17,7 @@ start_profd
 chmod 755 "$T/run"
 mine=leak$$
 cp "$fixtures/leak" "$T/$mine"
-target "$T/$mine" 200
+target "$T/$mine" 900
 wait_attached "$target_pid"
 start_http --mode 0666 --listen "$T/http.sock"
 heap=/pid/$target_pid/debug/pprof/heap
@@ -50,7 +50,7 @@ status_as member 200 "$heap" --unix-socket "$T/http.sock"
 echo "- a profile that one may see is not kept for another"
 got 200 "$heap" && status_as nobody 403 "$heap"
 echo "- their own they have"
-"${nobody[@]}" env LD_PRELOAD="$client" PROFD_SOCKET="$PROFD_SOCKET" "$fixtures/leak" 100 >/dev/null 2>&1 &
+"${nobody[@]}" env LD_PRELOAD="$client" PROFD_SOCKET="$PROFD_SOCKET" "$fixtures/leak" 900 >/dev/null 2>&1 &
 theirs=$!
 own_pids+=("$theirs")
 wait_attached "$theirs"

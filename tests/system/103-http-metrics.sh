@@ -9,7 +9,7 @@
 start_profd
 mine=leak$$
 cp "$fixtures/leak" "$T/$mine"
-target "$T/$mine" 200
+target "$T/$mine" 900
 wait_attached "$target_pid"
 start_http
 
@@ -48,7 +48,7 @@ is "0 < $inuse < $resident" || fail "in use $inuse, resident $resident"
 
 echo "- names that would break the format"
 cp "$fixtures/leak" "$T/"'a"b\c<i>'
-target "$T/"'a"b\c<i>' 100
+target "$T/"'a"b\c<i>' 900
 wait_attached "$target_pid"
 got 200 /metrics
 promtool check metrics <"$T/body" >"$T/promtool" 2>&1 || { cat "$T/promtool" >&2; fail "promtool"; }

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../http-lib.sh"
 
 start_profd
-target "$fixtures/leak" 120
+target "$fixtures/leak" 900
 wait_attached "$target_pid"
 start_http
 start_go_server

@@ -10,7 +10,7 @@ mkdir "$T/out"
 start_profd
 mine=leak$$
 cp "$fixtures/leak" "$T/$mine"
-target "$T/$mine" 200
+target "$T/$mine" 900
 wait_attached "$target_pid"
 start_http
 start_go_server

@@ -8,7 +8,7 @@ need_root
 start_profd
 env LD_PRELOAD="$client" setpriv --reuid 65534 --regid 65534 --clear-groups true ||
 	fail "setpriv died with status $?"
-target setpriv --reuid 65534 --regid 65534 --clear-groups "$fixtures/leak" 30
+target setpriv --reuid 65534 --regid 65534 --clear-groups "$fixtures/leak" 900
 wait_attached "$target_pid"
 [ "$(stat -c %u "/proc/$target_pid")" = 65534 ] || fail "it has not changed its user"
 for task in "/proc/$target_pid/task"/*; do

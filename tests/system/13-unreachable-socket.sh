@@ -5,11 +5,11 @@
 need_root
 start_profd
 socket=$PROFD_SOCKET
-PROFD_SOCKET=/nowhere/profd.sock target "$fixtures/leak" 60
+PROFD_SOCKET=/nowhere/profd.sock target "$fixtures/leak" 900
 PROFD_SOCKET=$socket
 sleep 1.2
 "$profctl" list | grep -E "^ *$target_pid .*attached" >/dev/null || { "$profctl" list; fail "not found"; }
-PROFD_SOCKET=/nowhere/profd.sock target "$fixtures/leak" 60
+PROFD_SOCKET=/nowhere/profd.sock target "$fixtures/leak" 900
 PROFD_SOCKET=$socket
 sleep 1.2
 mkdir "$T/out"

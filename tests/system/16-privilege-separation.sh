@@ -64,7 +64,7 @@ start_profd --user $user
 
 # ---- who has what, and that it is enough
 for_everyone
-setpriv --reuid=12345 --regid=12345 --clear-groups env LD_PRELOAD="$client" "$fixtures/leak" 120 >/dev/null &
+setpriv --reuid=12345 --regid=12345 --clear-groups env LD_PRELOAD="$client" "$fixtures/leak" 900 >/dev/null &
 target_pid=$!
 own_pids+=("$target_pid")
 wait_attached "$target_pid"

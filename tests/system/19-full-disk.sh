@@ -12,7 +12,7 @@ mkdir -p "$T/state" "$T/out"
 mount -t tmpfs -o size=1m,mode=750 state "$T/state"
 at_exit+=("umount '$T/state'")
 start_profd
-target PROFD_RATE=4096 "$fixtures/leak" 280
+target PROFD_RATE=4096 "$fixtures/leak" 900
 wait_attached "$target_pid"
 snapshot --pid "$target_pid" --no-trim
 whole=${files[0]}

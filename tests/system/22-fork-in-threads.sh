@@ -5,7 +5,7 @@
 
 start_profd
 for rate in 1 4096; do
-	limit=280 survives env PROFD_RATE=$rate "$fixtures/hazard-fork" "$(times 250)"
+	limit=400 survives env PROFD_RATE=$rate "$fixtures/hazard-fork" "$(times 250)"
 	figure "at rate $rate: $(cat "$T/under")"
 done
 "$profctl" status >/dev/null || fail "the daemon does not answer"

@@ -4,9 +4,9 @@
 . "$(dirname "$0")/../fixtures/hazard-lib.sh"
 
 start_profd
-target PROFD_RATE=4096 "$fixtures/split" 280
+target PROFD_RATE=4096 "$fixtures/split" 900
 target_one=$target_pid
-target PROFD_RATE=4096 "$fixtures/leak" 280
+target PROFD_RATE=4096 "$fixtures/leak" 900
 wait_attached "$target_pid"
 last=0
 slowest=0

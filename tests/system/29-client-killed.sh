@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../fixtures/hazard-lib.sh"
 
 start_profd
-target PROFD_RATE=4096 "$fixtures/leak" 280
+target PROFD_RATE=4096 "$fixtures/leak" 900
 other=$target_pid
 wait_attached "$other"
 kills=$(times 8)

@@ -15,7 +15,7 @@ done
 [ ${#tried[@]} -ge 6 ] || fail "only these could be tried: ${tried[*]}"
 # Under a small address space it is still profiled, with a smaller table.
 target_prefix=(bash -c 'ulimit -n 5 -v 65536; exec "$@"' -)
-target "$fixtures/leak" 30
+target "$fixtures/leak" 900
 wait_attached "$target_pid"
 heap_of "$target_pid" alloc_space
 is "$total > 1e6" || fail "nothing was sampled with 5 descriptors and 64 MiB"

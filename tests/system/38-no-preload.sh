@@ -14,7 +14,7 @@ int main(void)
 	free(malloc(100000));
 	puts("ready");
 	fflush(stdout);
-	return sleep(60) != 0;
+	return sleep(900) != 0;
 }
 END
 kinds=(static static-pie)

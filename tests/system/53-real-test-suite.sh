@@ -10,7 +10,7 @@ suites="test_json test_threading test_subprocess test_multiprocessing_fork"
 suite()
 {
 	mkdir "$T/$1"
-	(cd "$T/$1" && env PYTHONMALLOC=malloc "${@:2}" timeout 280 /usr/bin/python3 -m test \
+	(cd "$T/$1" && env PYTHONMALLOC=malloc "${@:2}" timeout 800 /usr/bin/python3 -m test \
 		--junit-xml "$T/$1.xml" $suites >"$T/$1.log" 2>&1)
 }
 

@@ -7,7 +7,7 @@ export ORACLE_OUT=$T/oracle
 oracle=$fixtures/walker-oracle
 
 # watched RATE COMMAND...
-watched() { timeout 120 env PROFD_RATE="$1" LD_PRELOAD="$oracle" "${@:2}" >/dev/null || fail "failed: ${*:2}"; }
+watched() { timeout 400 env PROFD_RATE="$1" LD_PRELOAD="$oracle" "${@:2}" >/dev/null || fail "failed: ${*:2}"; }
 
 for i in $(seq 1500); do echo "int f$i(int *a, int n) { int s = $i; for (int i = 0; i < n; i++) s += a[i] * $i; return s; }"; done >"$T/many.c"
 watched 2048 "$fixtures/walker-throws" 12000

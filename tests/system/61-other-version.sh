@@ -7,7 +7,7 @@
 ours=$(sed -n 's/^#define HEAP_TABLE_VERSION *//p' "$root/include/profd/heap_table.h")
 
 start_profd
-target "$fixtures/leak" 60
+target "$fixtures/leak" 900
 wait_attached "$target_pid"
 good=$target_pid
 mkfifo "$T/go" # after it, so that it does not keep the other end open

@@ -16,7 +16,7 @@ inside systemctl start profd.socket || fail "start profd.socket"
 is_active && fail "profd runs already"
 
 # ---- a client, then a request
-client first /usr/local/bin/leak 100
+client first /usr/local/bin/leak 900
 wait_for 10 is_active || { journal; fail "a client does not start it"; }
 inside systemctl stop profd.service profd.socket || fail "stop"
 inside test -e /run/profd/profd.sock && fail "the socket is left behind"
@@ -60,8 +60,8 @@ entry 820a3e5bd4ab457aa2af3b71cc8495bd MESSAGE |
 [ "$(entry 820a3e5bd4ab457aa2af3b71cc8495bd PRIORITY)" = 3 ] || fail "not an error"
 
 # ---- the store: one client is killed while profd is away, one lives, one comes
-client lives /usr/local/bin/leak 300
-client dies /usr/local/bin/leak 300
+client lives /usr/local/bin/leak 900
+client dies /usr/local/bin/leak 900
 are_stored() { [ "$(property NFileDescriptorStore)" = "$1" ]; }
 wait_for 10 are_stored 2 || { journal; fail "$(property NFileDescriptorStore) tables stored, not 2"; }
 is_counted tables_stored 2 || fail "counted otherwise"
@@ -80,7 +80,7 @@ inside systemctl kill --signal KILL --kill-who all profd
 is_away() { [ "$(property SubState)" = auto-restart ]; }
 wait_for 10 is_away || { journal; fail "it is not away"; }
 inside systemctl kill --signal KILL dies.service
-client comes /usr/local/bin/leak 300
+client comes /usr/local/bin/leak 900
 gone() { [ "$(property SubState dies.service)" != running ]; }
 wait_for 10 gone || fail "it does not die"
 is_away || fail "it came back too soon for this test"

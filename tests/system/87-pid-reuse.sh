@@ -13,7 +13,7 @@ echo 400 >/proc/sys/kernel/pid_max || exit 77
 [ "$(cat /proc/sys/kernel/pid_max)" = 400 ] || exit 77
 mkdir -p "$T/run" "$T/state"
 "$profd" --foreground --runtime-dir "$T/run" --state-dir "$T/state" --rotate 0 >"$T/profd.log" 2>&1 &
-for _ in $(seq 100); do "$profctl" status >/dev/null 2>&1 && break; sleep 0.1; done
+for _ in $(seq 600); do "$profctl" status >/dev/null 2>&1 && break; sleep 0.1; done
 # Three in turn, so that no pid always falls to the same program.
 "$fixtures/spawner" 1200 "$fixtures/short-burn" "$fixtures/short-other" \
 	"$fixtures/short-burn" >"$T/spawned" || exit 1

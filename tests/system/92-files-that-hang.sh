@@ -14,7 +14,7 @@ answer()
 {
 	local start=$(date +%s%N) ms
 
-	timeout 20 "$profctl" status >/dev/null || fail "no answer in 20 s while $1"
+	timeout 60 "$profctl" status >/dev/null || fail "no answer in 60 s while $1"
 	ms=$((($(date +%s%N) - start) / 1000000))
 	[ $ms -le $longest ] || longest=$ms
 }
@@ -39,7 +39,7 @@ beside()
 	before=$(counter cpu_samples)
 	for _ in 1 2 3 4 5 6; do answer "$1"; done
 	wait_for 30 sampled || fail "no samples while $1"
-	timeout 60 "$profctl" snapshot --type cpu --output "$T" >"$T/file" || fail "no profile while $1"
+	timeout 200 "$profctl" snapshot --type cpu --output "$T" >"$T/file" || fail "no profile while $1"
 	kill -KILL "$pid" "$other"
 	wait "$pid" "$other" 2>/dev/null || true
 	leaves "$(cat "$T/file")" >"$T/leaves"

@@ -10,7 +10,7 @@ cd "$T"
 # under MODE ARGS..: $line is what it said; the profile's total is its CPU time.
 under()
 {
-	timeout -k 1 100 "${before[@]}" "$profctl" run --event timers -F 499 --cpu "$T/cpu.pb.gz" -- \
+	timeout -k 1 300 "${before[@]}" "$profctl" run --event timers -F 499 --cpu "$T/cpu.pb.gz" -- \
 		"$fixtures/timers" "$@" >"$T/out" 2>"$T/err" || { cat "$T/err" >&2; fail "$*: status $?"; }
 	line=$(cat "$T/out")
 	eval "$(raw "$T/cpu.pb.gz" cpu burn='^burn$')"

@@ -16,7 +16,7 @@ sampled()
 	local status=0
 
 	rm -f "$T"/*.pb.gz
-	timeout -k 1 280 "$profctl" run --event timers -F 1000 --rate "${rate:-1000}" \
+	timeout -k 1 400 "$profctl" run --event timers -F 1000 --rate "${rate:-1000}" \
 		--cpu "$T/cpu.pb.gz" --heap "$T/heap.pb.gz" -- env "$@" \
 		<"$T/in" >"$T/out" 2>"$T/err" || status=$?
 	[ $status = 0 ] || { tail -n 5 "$T/out" "$T/err" >&2; fail "status $status of $*"; }

@@ -24,7 +24,7 @@
 
 #include "profd/heap_table.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 struct client {
 	pid_t pid;

@@ -23,7 +23,7 @@
 #include "profd/base.h"
 
 #define N_OBJECTS    1000
-#define ROLE_SECONDS 30
+#define ROLE_SECONDS 120
 
 static void *volatile objects[N_OBJECTS];
 

@@ -26,7 +26,7 @@
 #include "proto/control.pb-c.h"
 
 #define HARNESS_TEXT_BYTES 16384
-#define HARNESS_PATIENCE_S 30 /* then it hangs, and is a failure */
+#define HARNESS_PATIENCE_S 120 /* then it hangs, and is a failure */
 
 struct harness {
 	char dir[32]; /* ours, with the socket in it */
