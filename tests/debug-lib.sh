@@ -39,6 +39,7 @@ crafted_link()
 }
 
 # spin NAME...: starts them.
+spinners=()
 spin()
 {
 	local name
@@ -46,7 +47,24 @@ spin()
 	for name in "$@"; do
 		"$T/bin/$name" &
 		own_pids+=($!)
+		spinners+=($!)
 	done
+}
+
+# profile_spinners: a CPU profile of the time since the daemon began, in `files`, as soon
+# as each of them has had half a second of CPU time, which is 50 samples.
+have_spun()
+{
+	local pid
+
+	for pid in "${spinners[@]}"; do
+		[ "$(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }')" -ge 50 ] || return 1
+	done
+}
+profile_spinners()
+{
+	wait_for 200 have_spun || fail "the programs do not get the CPU"
+	snapshot --type cpu
 }
 
 # named NAME...: in the report $T/top each has its function and the inlined call.

@@ -76,9 +76,10 @@ start_profd --debug-dir "$T/debug"
 spin "${inlined[@]}" shared_a shared_b mini split "${bad[@]}"
 chroot "$T/root" /rooted &
 own_pids+=($!)
-snapshot --type cpu --seconds 4
+spinners+=($!)
+profile_spinners
 valid "${files[@]}"
-pprof -top -nodecount 5000 -nodefraction 0 "${files[0]}" >"$T/top" 2>/dev/null
+pprof -top -nodecount 1000000 -nodefraction 0 "${files[0]}" >"$T/top" 2>/dev/null
 named "${inlined[@]}" rooted shared_name
 for name in mini split shared_a shared_b; do
 	grep -q " spin::outer_$name" "$T/top" || { cat "$T/top"; fail "$name: not named"; }

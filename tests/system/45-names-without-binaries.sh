@@ -42,14 +42,14 @@ GO
 
 start_profd
 spin cpp rust_legacy rust_v0 go_prog go_stripped
-snapshot --type cpu --seconds 3
+profile_spinners
 for pid in "${own_pids[@]:1}"; do end_process "$pid"; done
 mv "$T/bin" "$T/moved"
 mv "$T/full" "$T/moved/full"
 valid "${files[@]}"
 
 report() { go tool pprof "$@" "${files[0]}" 2>/dev/null; }
-report -top -nodecount 5000 -nodefraction 0 >"$T/top"
+report -top -nodecount 1000000 -nodefraction 0 >"$T/top"
 named cpp
 grep -q ' spin::outer_cpp(unsigned int)$' "$T/top" || { cat "$T/top"; fail "C++ is not demangled"; }
 grep -Eq ' <?rust_legacy::Mixer as rust_legacy::Mix>?::mix \(inline\)$' "$T/top" || { grep rust "$T/top"; fail "Rust, legacy"; }

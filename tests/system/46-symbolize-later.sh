@@ -11,9 +11,9 @@ chmod 755 "$T" "$T/bin" "$T/debug" "$T/full"
 
 build late
 build other
-"$profctl" run --cpu "$T/bare.pb.gz" -- timeout 1 "$T/bin/late" || true
+"$profctl" run -F 499 --cpu "$T/bare.pb.gz" -- timeout 2 "$T/bin/late" || true
 mkdir -m 777 "$T/work"
-report() { go tool pprof -top -nodecount 5000 -nodefraction 0 "$1" >"$T/top" 2>/dev/null; }
+report() { go tool pprof -top -nodecount 1000000 -nodefraction 0 "$1" >"$T/top" 2>/dev/null; }
 report "$T/bare.pb.gz"
 nameless late
 chmod 644 "$T/bare.pb.gz"

@@ -28,9 +28,9 @@ figure "bombs of $(stat -c %s "$T"/bin/{zeros,lying,mini,lines} | awk '{n += $1}
 
 start_profd
 spin good zeros lying mini lines
-snapshot --type cpu --seconds 2
+profile_spinners
 valid "${files[@]}"
-pprof -top -nodecount 5000 -nodefraction 0 "${files[0]}" >"$T/top" 2>/dev/null
+pprof -top -nodecount 1000000 -nodefraction 0 "${files[0]}" >"$T/top" 2>/dev/null
 named good
 # Their symbol tables are as they were.
 for name in zeros lying; do

@@ -57,9 +57,9 @@ rm "$T/full/gone.dwo"
 
 start_profd --debug-dir "$T/debug"
 spin "${here[@]}" "${elsewhere[@]}" "${bad[@]}" gone
-snapshot --type cpu --seconds 6
+profile_spinners
 valid "${files[@]}"
-pprof -top -nodecount 5000 -nodefraction 0 "${files[0]}" >"$T/top" 2>/dev/null
+pprof -top -nodecount 1000000 -nodefraction 0 "${files[0]}" >"$T/top" 2>/dev/null
 for name in "${here[@]}" "${elsewhere[@]}"; do
 	grep -Eq " inner_$name(\(unsigned int\))? \(inline\)" "$T/top" || { cat "$T/top"; fail "$name: no inlined call"; }
 done

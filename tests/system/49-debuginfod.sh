@@ -26,7 +26,7 @@ dwz -m "$T/server/.dwz/here/shared.debug" -M "$T/server/.dwz/here/shared.debug" 
 	"$T/server/shared_a.debug" "$T/server/shared_b.debug" || fail "dwz"
 readelf -SW "$T/server/shared_a.debug" | grep gnu_debugaltlink >/dev/null || fail "dwz shared nothing"
 for name in plain shared_a; do
-	"$profctl" run --cpu "$T/$name.pb.gz" -- timeout 1 "$T/bin/$name" || true
+	"$profctl" run -F 499 --cpu "$T/$name.pb.gz" -- timeout 2 "$T/bin/$name" || true
 done
 rm "$T/bin/plain" # found here without its debug file, and not found at all
 
@@ -44,7 +44,7 @@ symbolize()
 	"$profctl" symbolize -o "$T/out.pb.gz" "${@:2}" "$T/$1.pb.gz" >"$T/said" 2>"$T/stderr" ||
 		{ cat "$T/stderr"; fail "symbolize $*"; }
 	valid "$T/out.pb.gz"
-	go tool pprof -top -nodecount 5000 -nodefraction 0 "$T/out.pb.gz" >"$T/top" 2>/dev/null
+	go tool pprof -top -nodecount 1000000 -nodefraction 0 "$T/out.pb.gz" >"$T/top" 2>/dev/null
 	[ -z "$(ls -A "$T/tmp")" ] || fail "$(ls -A "$T/tmp") was left behind"
 }
 
