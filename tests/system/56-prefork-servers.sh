@@ -98,13 +98,13 @@ fi
 "${as_user[@]}" "$programs/initdb" -D "$T/postgres/data" -U tester -A trust -N >"$T/initdb.log" 2>&1 ||
 	{ tail -5 "$T/initdb.log" >&2; fail "initdb"; }
 target_prefix=("${as_user[@]}")
-target PROFD_RATE=4096 "$programs/postgres" -D "$T/postgres/data" -k "$T/postgres" -h '' -F
+target PROFD_RATE=4096 "$programs/postgres" -D "$T/postgres/data" -k "$T/postgres" -h '' -F -c autovacuum=off
 postgres=$target_pid
 sql() { timeout 60 "$programs/psql" -h "$T/postgres" -U tester -Atq -d postgres "$@"; }
 wait_for 30 sql -c 'select 1' || { tail -5 "$T/target.log" >&2; fail "postgres does not serve"; }
 # A session that stays: its process is a worker with work behind it.
 sql -c "create table t as select i, repeat('x', 100) as filler from generate_series(1, 20000) i" \
-	-c 'select count(*) from t' -c 'select pg_backend_pid()' -c 'select pg_sleep(20)' \
+	-c 'select count(*) from t' -c 'select pg_backend_pid()' -c 'select pg_sleep(900)' \
 	>"$T/session" &
 session=$!
 own_pids+=("$session")
