@@ -31,11 +31,13 @@ run_unit()
 	inside systemd-run --quiet --unit "$@" || fail "systemd-run"
 	wait_for 60 has_ended "$1" || fail "$1 does not end"
 }
+# 4 s of CPU time: 396 samples, each by chance on a busy machine, where one in a million
+# times they are less than 300.
 has_ended() { [ "$(inside systemctl is-active "$1")" = inactive ]; }
-run_unit burning "$T/bin/short-burn" 1000
-run_unit others "$T/bin/short-other" 1000
+run_unit burning "$T/bin/short-burn" 4000
+run_unit others "$T/bin/short-other" 4000
 inside sh -c "mkdir -p /sys/fs/cgroup/docker-$id.scope &&
-	echo \$\$ >/sys/fs/cgroup/docker-$id.scope/cgroup.procs && exec '$T/bin/short-burn' 1000" ||
+	echo \$\$ >/sys/fs/cgroup/docker-$id.scope/cgroup.procs && exec '$T/bin/short-burn' 4000" ||
 	fail "no control group"
 
 # judge FILTER...: stacks of either program, in $this and $that; and in $n_pids.
@@ -59,18 +61,18 @@ judge()
 }
 
 judge --unit burning.service
-is "$this >= 80 and $that == 0 and $n_units == 1" || fail "the unit's profile is not the unit's"
+is "$this >= 300 and $that == 0 and $n_units == 1" || fail "the unit's profile is not the unit's"
 is "$all <= 1.25 * $this" || fail "there is more in it than the program"
 pid=$(awk -F'\t' '$7 == "burn_in_this" { print $2; exit }' "$T/leaves")
 judge --unit others.service
-is "$this == 0 and $that >= 80" || fail "the unit's profile is not the unit's"
+is "$this == 0 and $that >= 300" || fail "the unit's profile is not the unit's"
 judge --unit "$id"
-is "$this >= 80 and $that == 0 and $n_units == 1" || fail "the container's profile is not the container's"
+is "$this >= 300 and $that == 0 and $n_units == 1" || fail "the container's profile is not the container's"
 judge --comm short-burn
-is "$this >= 160 and $that == 0 and $n_pids == 2" || fail "the comm's profile is not that of both"
+is "$this >= 600 and $that == 0 and $n_pids == 2" || fail "the comm's profile is not that of both"
 inside test -e "/proc/$pid" && fail "the process $pid is still there"
 judge --pid "$pid"
-is "$this >= 80 and $that == 0 and $n_pids == 1" || fail "the pid's profile is not the process's"
+is "$this >= 300 and $that == 0 and $n_pids == 1" || fail "the pid's profile is not the process's"
 
 # One that never was is told from one that has ended.
 if inside "$T/bin/profctl" snapshot --type cpu --pid 3999999 2>"$T/stderr"; then
