@@ -8,6 +8,15 @@
 need_root
 
 start_profd
+# Another daemon of this machine takes the table for a dead one's, and switches it off.
+others() { pgrep -x profd | grep -vxE "$(role_pid keeper)|$(role_pid starter)|$(role_pid engine)"; }
+fail()
+{
+	echo "FAIL: $*" >&2
+	! others >"$T/others" || skip "another profd runs here, which takes the table for its own: $*"
+	exit 1
+}
+duration_of() { json_of "$profctl" --json top "$1" "j['duration_ns']"; }
 target "$fixtures/locks" go "$T/stop"
 wait_for 20 grep -q ready "$T/target.log" || fail "the program did not start"
 wait_attached "$target_pid"
@@ -35,13 +44,14 @@ is "$c11 * 12 <= $create_one * 7" && is "$total == $create_one + $c11" ||
 word_is '0 0' || fail "threadcreate made it measure"
 
 # Two at once, of different lengths; one that hangs up.
-"$profctl" snapshot --pid "$target_pid" --type block,mutex --seconds 3s >"$T/long" &
+"$profctl" snapshot --pid "$target_pid" --type block,mutex --seconds 12s >"$T/long" &
 long=$!
 "$profctl" snapshot --pid "$target_pid" --type block --seconds 300s >/dev/null 2>&1 &
 endless=$!
 wait_for 10 word_is '1 0' || fail "it does not measure: $(word)"
 snapshot --pid "$target_pid" --type block --seconds 1s
 short=${files[0]}
+kill -0 "$long" || fail "a second took longer than 12: nothing is proven"
 word_is '1 0' || fail "the shorter request ended the longer: $(word)"
 wait "$long" || fail "the longer request"
 mapfile -t files <"$T/long"
@@ -58,18 +68,20 @@ is "$ours >= 0.99 * $total and $total > 5e8" || fail "block: $ours ns of $total"
 for file in "${files[@]}"; do
 	case "$file" in
 	*block_*) eval "$(raw "$file" delay ours="$waiters")"
-		is "$total > 2 * $one" || fail "3 s: $total ns, 1 s: $one ns" ;;
+		# ended with the shorter one, it would have as much
+		is "$total > 1.3 * $one" || fail "12 s: $total ns, 1 s of them: $one ns" ;;
 	*mutex_*) eval "$(raw "$file" delay ours='^^hold_')"
 		is "$total > 1e7 and $ours >= 0.99 * $total" || fail "mutex: $ours ns of $total" ;;
 	*) fail "$file: what is this?" ;;
 	esac
 done
-figure "blocked in 1 s: $((one / 1000000)) ms, by request, of a program that ran already"
+figure "blocked in $(($(duration_of "$short") / 1000000)) ms: $((one / 1000000)) ms, by request, of a program that ran already"
 
 # What the last request saw is not seen again.
 snapshot --pid "$target_pid" --type block --seconds 1s
 eval "$(raw "${files[0]}" delay)"
-is "$total < 2 * $one" || fail "another second: $total ns, the first: $one ns"
+is "$total / $(duration_of "${files[0]}") < 3 * $one / $(duration_of "$short")" ||
+	fail "another second: $total ns, the first: $one ns"
 
 # An engine that is killed leaves the word as it is; its successor clears it.
 "$profctl" snapshot --pid "$target_pid" --type block --seconds 300s >/dev/null 2>&1 &
