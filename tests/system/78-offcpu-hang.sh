@@ -13,6 +13,8 @@ cp "$BUILD/fixtures/waits" "$T/bin/hang$$"
 hang=$T/bin/hang$$
 nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups env "PROFD_SOCKET=$PROFD_SOCKET")
 
+# It says so just before.
+hangs_in_its_lock() { grep -q hangs "$T/said" && grep -q futex "/proc/$hanging/wchan"; }
 # start_hanging [PREFIX...]: $hanging
 start_hanging()
 {
@@ -20,7 +22,7 @@ start_hanging()
 	"$@" "$hang" hang >"$T/said" &
 	hanging=$!
 	own_pids+=("$hanging")
-	wait_for 10 grep -q hangs "$T/said" || fail "it does not hang"
+	wait_for 10 hangs_in_its_lock || fail "it does not hang"
 }
 perf_events() { ls -l "/proc/$(role_pid engine)/fd" | grep -c perf_event; }
 
@@ -30,11 +32,14 @@ events=$(perf_events)
 
 echo "- one that hung before"
 start_hanging
+began=$(date +%s%N)
 snapshot --type offcpu --pid "$hanging" --seconds 2s --output "$T"
+took=$(($(date +%s%N) - began))
 valid "${files[0]}"
 eval "$(raw "${files[0]}" offcpu where='^hang_for_ever$' main='^main$' kernel='futex')"
 figure "hung: $((total / 1000000)) ms of 2000; in hang_for_ever $((where / 1000000)) ms, below main $((main / 1000000)) ms"
-is "1.8e9 <= $total <= 2.5e9" || fail "$total ns"
+# 2 s were asked for, and a busy machine ends them late
+is "1.8e9 <= $total <= $took + 0.5e9" || fail "$total ns in $took"
 is "$where == $total and $main == $total and $kernel == $total" || { pprof -traces "${files[0]}"; fail "not where it hangs"; }
 eval "$(raw "${files[0]}" waits)"
 is "$total == 1" || fail "$total waits"
@@ -53,18 +58,22 @@ kill "$asking"
 wait_for 10 same_events || fail "$(perf_events) events are still open, not $events"
 
 echo "- one that ends in its wait"
-"$profctl" snapshot --type offcpu --comm "hang$$" --seconds 4s --output "$T" >"$T/path" &
+"$profctl" snapshot --type offcpu --comm "hang$$" --seconds 15s --output "$T" >"$T/path" &
 asking=$!
 own_pids+=("$asking")
 wait_for 10 more_events || fail "nothing is measured"
 first=$hanging
-start_hanging
-kill -KILL "$hanging"
-wait "$hanging" 2>/dev/null || true
+# Eight, as on a machine with very many switches not every wait has its stack.
+for _ in 1 2 3 4 5 6 7 8; do
+	start_hanging
+	kill -KILL "$hanging"
+	wait "$hanging" 2>/dev/null || true
+done
+kill -0 "$asking" || fail "it took 15 s to start and kill eight programs: nothing is proven"
 wait "$asking" || fail "snapshot: status $?"
 eval "$(raw "$(cat "$T/path")" waits where='^hang_for_ever$')"
-figure "killed and hung: $where waits in hang_for_ever"
-is "$where == 2" || { pprof -traces "$(cat "$T/path")"; fail "$where waits in hang_for_ever, not 2"; }
+figure "8 killed and one hung: $where waits in hang_for_ever, of $total"
+is "2 <= $where <= $total and $total >= 9" || { pprof -traces "$(cat "$T/path")"; fail "$where waits in hang_for_ever, of $total"; }
 
 echo "- of others nothing"
 status_is 1 "${nobody[@]}" "$profctl" snapshot --type offcpu --pid "$first" --seconds 1s
