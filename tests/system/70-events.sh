@@ -110,9 +110,9 @@ start_profd --config "$T/profd.conf"
 "$profctl" status >"$T/status"
 grep -qE '^cpu +page-faults:period=1$' "$T/status" || fail "status does not name the event"
 "$fixtures/events" faults 200 >"$T/said" &
-own_pids+=($!)
-snapshot --type cpu --seconds 2s
-wait $!
+faults=$!
+wait $faults || fail "events"
+snapshot --type cpu --pid $faults # of the time since the daemon began
 valid "${files[0]}"
 eval "$(raw "${files[0]}" page-faults touch='^touch_pages$')"
 figure "the daemon with event = page-faults:period=1: $touch in touch_pages, of $(awk '$1 == "faults" { print $2 }' "$T/said")"
