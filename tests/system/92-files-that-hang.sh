@@ -20,7 +20,9 @@ answer()
 }
 # All of its pages that it needs are in memory then.
 has_burned() { [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f12)" -ge 10 ]; }
-sampled() { [ "$(counter cpu_samples)" -ge $((before + 60)) ]; }
+ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
+# As many samples as 60 ticks are, of each, whoever else there is.
+sampled() { [ $(($(ticks "$pid") - its_before)) -ge 60 ] && [ $(($(ticks "$other") - others_before)) -ge 60 ]; }
 
 # beside WHAT PROGRAM: runs PROGRAM for a while, beside one that nothing is wrong
 # with, has WHAT done to its file first, and looks at the profile of both.
@@ -36,9 +38,10 @@ beside()
 	own_pids+=("$pid")
 	wait_for 20 has_burned "$pid" || fail "$2 does not run"
 	$1 "$2"
-	before=$(counter cpu_samples)
+	its_before=$(ticks "$pid") others_before=$(ticks "$other") before=$(counter cpu_samples)
 	for _ in 1 2 3 4 5 6; do answer "$1"; done
-	wait_for 30 sampled || fail "no samples while $1"
+	wait_for 200 sampled || fail "they have no CPU time while $1"
+	is "$(counter cpu_samples) > $before" || fail "no samples while $1"
 	timeout 200 "$profctl" snapshot --type cpu --output "$T" >"$T/file" || fail "no profile while $1"
 	kill -KILL "$pid" "$other"
 	wait "$pid" "$other" 2>/dev/null || true
