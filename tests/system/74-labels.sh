@@ -16,7 +16,8 @@ says first 'Function not implemented'
 says 'set back' 'Function not implemented'
 says 'as before' yes
 
-start_profd
+# 3,000 samples of 6 s: the deviation of a share is below 0.9 points where each is by chance.
+start_profd --frequency 499
 PROFD_RATE=1 LD_PRELOAD=$client "$fixtures/labels" heap "$T" >"$T/said" || fail "status $?"
 ! grep -q '^\(taken\|refused\)' "$T/said" || { cat "$T/said" >&2; fail "a label was taken or refused wrongly"; }
 for what in 'long key' 'no value' 'no such set'; do says "$what" 'Invalid argument'; done
@@ -65,8 +66,10 @@ shares()
 }
 mkdir "$T/cpu" "$T/fast"
 lost=$(counter labels_lost)
-LD_PRELOAD=$client "$fixtures/labels" cpu 6 || fail "cpu: status $?"
-snapshot --comm labels --type cpu --output "$T/cpu"
+LD_PRELOAD=$client "$fixtures/labels" cpu 6 &
+pid=$!
+wait $pid || fail "cpu: status $?"
+snapshot --pid $pid --type cpu --output "$T/cpu"
 valid "${files[0]}"
 shares "${files[0]}"
 is "$(counter labels_lost) == $lost" || fail "labels of a slow program lost: $(counter labels_lost)"
@@ -79,7 +82,7 @@ figure "a thread that changes labels all the time: $(($(counter labels_lost) - l
 stop_profd
 
 unset PROFD_SOCKET
-"$profctl" run --event timers --cpu "$T/timers" --heap "$T/timers-heap" -- "$fixtures/labels" cpu 6 2>"$T/err" ||
+"$profctl" run --event timers -F 499 --cpu "$T/timers" --heap "$T/timers-heap" -- "$fixtures/labels" cpu 6 2>"$T/err" ||
 	{ cat "$T/err" >&2; fail "under timers: status $?"; }
 valid "$T/timers"
 shares "$T/timers"
