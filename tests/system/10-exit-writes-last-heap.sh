@@ -13,7 +13,8 @@ last_of()
 for signal in KILL SEGV; do
 	target "$fixtures/leak" 900
 	wait_attached "$target_pid"
-	sleep 1.5
+	has_leaked() { is "$(inuse_of "$target_pid") > 8e6"; }
+	wait_for 60 has_leaked || fail "it does not leak"
 	kill -$signal "$target_pid"
 	wait "$target_pid" 2>/dev/null || true
 	wait_for 15 last_of "$target_pid" || { ls -l "$T/state"; fail "no last heap after SIG$signal"; }

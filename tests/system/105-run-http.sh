@@ -10,7 +10,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 url=http://127.0.0.1:$port
 
 echo "- served while it runs"
-"$profctl" run --heap "$T/at-end.pb.gz" --http "127.0.0.1:$port" -- "$fixtures/leak" 8 >"$T/out" 2>"$T/err" &
+"$profctl" run --heap "$T/at-end.pb.gz" --http "127.0.0.1:$port" -- "$fixtures/leak" 900 "$T/stop" >"$T/out" 2>"$T/err" &
 run=$!
 own_pids+=("$run")
 serves() { curl -sf -o "$T/body" "$url/debug/pprof/heap?gc=1" && go tool pprof -top "$T/body" 2>"$T/e" | grep open_session >/dev/null; }
@@ -24,6 +24,7 @@ if [ "$(id -u)" = 0 ]; then
 	[ "$code" = 200 ] && setpriv --reuid 65534 --regid 65534 --clear-groups curl -s "$url/debug/pprof/heap?debug=1" |
 		grep -q open_session && fail "another user is shown the heap"
 fi
+touch "$T/stop"
 status=0
 wait "$run" || status=$?
 [ "$status" = 0 ] || { cat "$T/err" >&2; fail "status $status"; }
@@ -33,10 +34,11 @@ valid "$T/at-end.pb.gz"
 echo "- an address that is not to be had: the command does not run"
 python3 -c "
 import socket, time
-s = socket.socket(); s.bind(('127.0.0.1', $port)); s.listen(); print('here', flush=True); time.sleep(60)" >"$T/held" &
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('127.0.0.1', $port)); s.listen(); print('here', flush=True); time.sleep(900)" >"$T/held" &
 held=$!
 own_pids+=("$held")
-wait_for 10 test -s "$T/held"
+wait_for 10 test -s "$T/held" || fail "the address is not free"
 status_is 1 "$profctl" run --heap "$T/no.pb.gz" --http "127.0.0.1:$port" -- touch "$T/ran"
 [ ! -e "$T/ran" ] || fail "it ran"
 status_is 1 "$profctl" run --heap "$T/no.pb.gz" --http "0.0.0.0:0" -- touch "$T/ran"

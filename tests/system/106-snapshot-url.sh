@@ -118,15 +118,15 @@ os.execv(sys.argv[1], sys.argv[1:])' "$profctl" snapshot --url "$ill/silent" --o
 done
 
 echo "- a server that is restarted: the series goes on"
-"$profctl" snapshot --url "$url/comm/$mine/debug/pprof/heap" --every 500ms --count 12 --output "$T/out" \
+"$profctl" snapshot --url "$url/comm/$mine/debug/pprof/heap" --every 500ms --count 40 --output "$T/out" \
 	>"$T/series" 2>"$T/series.err" &
 series=$!
 own_pids+=("$series")
 some_files() { [ "$(wc -l <"$T/series")" -ge 2 ]; }
-wait_for 20 some_files
+wait_for 20 some_files || fail "no files"
 end_process "$http_pid"
 some_errors() { [ -s "$T/series.err" ]; }
-wait_for 20 some_errors
+wait_for 20 some_errors || fail "that the server has gone is not said"
 before=$(wc -l <"$T/series")
 "$http" --listen "$address" 2>>"$T/http.log" &
 own_pids+=($!)
@@ -143,7 +143,7 @@ echo "- a signal ends it"
 series=$!
 own_pids+=("$series")
 one_file() { [ -s "$T/series" ]; }
-wait_for 20 one_file
+wait_for 20 one_file || fail "no file"
 kill -TERM "$series"
 status=0
 wait "$series" || status=$?
