@@ -28,9 +28,11 @@ done
 
 # A file that is not profd's stays, however many there are.
 echo mine >"$T/state/notes.txt"
-sleep 8
+rotations=$(counter snapshots_written)
+rotated() { [ "$(counter snapshots_written)" -ge $((rotations + 16)) ]; } # 8 rounds of two files, or more
+wait_for 60 rotated || fail "it rotates no more"
 kept=$(ls "$T/state" | grep -c '\.pb\.gz$')
-figure "$kept files kept of those of 8 s and more, 6 allowed"
+figure "$kept files kept of 16 and more, 6 allowed"
 # Those of a round that is being written come on top.
 is "$kept <= 6 + 3" || { ls -l "$T/state"; fail "retention"; }
 is "$kept >= 3" || { ls -l "$T/state"; fail "too few files"; }
