@@ -10,10 +10,12 @@ tsc | kvm-clock | hyperv_clocksource_tsc_page) ;;
 esac
 
 start_profd
-"$fixtures/vdso" 600 &
+"$fixtures/vdso" 900 &
 pid=$!
 own_pids+=("$pid")
-snapshot --type cpu --pid "$pid" --seconds 4s --output "$T"
+has_run() { [ "$(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }')" -ge 200 ]; }
+wait_for 200 has_run || fail "it does not get the CPU"
+snapshot --type cpu --pid "$pid" --output "$T"
 valid "${files[0]}"
 eval "$(raw "${files[0]}" samples vdso='^^^(__vdso_clock_gettime|clock_gettime)$' caller='^ask_the_time$')"
 figure "$vdso of $total samples are innermost in the vdso's clock_gettime, $caller below its caller"
