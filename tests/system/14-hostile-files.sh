@@ -69,7 +69,7 @@ samples_of()
 said() { pprof -comments "${files[0]}" 2>/dev/null | grep "$1"; }
 quarantined() { json_of "$profctl" --json status "$1"; }
 
-start_profd
+start_profd --frequency 499 # twenty programs share a second with all others
 daemon=$profd_pid
 run_code "$T/code.so" "$spin_first" "$spin_second"
 cpu_profile
