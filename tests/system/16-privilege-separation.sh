@@ -132,15 +132,17 @@ profiles_well
 
 # An engine that dies again and again is not started for ever.
 starter=$(role_pid starter)
-deaths=0
-until [ ! -d "/proc/$starter" ] || [ $deaths = 20 ]; do
+deaths=0 began=$(date +%s%N)
+until [ ! -d "/proc/$starter" ] || [ $deaths = 100 ]; do
 	engine=$(pgrep -P "$starter") || continue
 	kill -KILL "$engine" 2>/dev/null && deaths=$((deaths + 1))
 	gone() { [ ! -d "/proc/$engine" ]; }
 	wait_for 10 gone || fail "it does not die"
 done
 figure "given up after $deaths deaths"
-is "5 <= $deaths <= 7" || fail "given up after $deaths deaths"
+# Five within ten seconds are too many: slower than that a busy machine may be, too.
+each_ms=$((($(date +%s%N) - began) / 1000000 / deaths))
+is "5 <= $deaths <= 7 or 5 <= $deaths < 100 and $each_ms > 1400" || fail "given up after $deaths deaths"
 status=0
 wait "$profd_pid" || status=$?
 [ $status = 1 ] || fail "status $status"
