@@ -24,7 +24,7 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
 	labels early live objects cpu waits api
 http_c := ask cache connection delta endpoint guard identity index listen main metrics options \
-	password path profile reply server symbol targets text
+	password path profile reply self server symbol targets text
 fetch_c := debug_files main profile request
 profctl_c := args command connect deliver disable dropin enable enabled executable expand \
 	gather fetch helper list main named_unit obstacles output private run run_options save \
@@ -46,7 +46,7 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_labels e
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/settle profile/trace profile/window \
 	scribe/abbrev scribe/ages scribe/asker scribe/cache scribe/debug scribe/demangle \
-	scribe/file_key scribe/function scribe/go_names scribe/image scribe/job \
+	scribe/file_key scribe/function scribe/go_names scribe/histogram scribe/image scribe/job \
 	scribe/kallsyms scribe/outbox scribe/package scribe/packed scribe/perf_map \
 	scribe/quarantine scribe/range scribe/sandbox scribe/scribe scribe/scribe-state \
 	scribe/section scribe/separate scribe/source scribe/spawn scribe/split \

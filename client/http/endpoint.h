@@ -10,6 +10,7 @@
 #include "client/http/reply.h"
 
 struct endpoint_counts { /* since the start */
+	int64_t start_unix_ns;
 	uint64_t requests, refused, closed;
 	unsigned connections; /* now */
 };

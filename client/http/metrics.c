@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/http/endpoint.h"
+#include "client/http/self.h"
 #include "client/http/targets.h"
 #include "profd/base.h"
 #include "profd/limits.h"
@@ -116,6 +116,25 @@ static void put_counter(FILE *to, const Profd__Counter *c)
 	fprintf(to, "%s %" PRIu64 "\n", name, c->value);
 }
 
+/* A bucket of Prometheus' has those below it, too. */
+static void put_histogram(FILE *to, const Profd__Histogram *h)
+{
+	uint64_t n = 0;
+	char name[128];
+
+	if (!is_name(h->name) || h->n_counts != h->n_bounds + 1)
+		return;
+	snprintf(name, sizeof(name), "profd_%s_seconds", h->name);
+	put_head(to, name, "histogram", h->help);
+	for (size_t i = 0; i < h->n_bounds; i++) {
+		n += h->counts[i];
+		fprintf(to, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, h->bounds[i], n);
+	}
+	n += h->counts[h->n_bounds];
+	fprintf(to, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, n);
+	fprintf(to, "%s_sum %.9f\n%s_count %" PRIu64 "\n", name, h->sum, name, n);
+}
+
 static void put_state(FILE *to, const Profd__State *s)
 {
 	put_head(to, "profd_build_info", "gauge", "The version that runs.");
@@ -132,6 +151,8 @@ static void put_state(FILE *to, const Profd__State *s)
 		put_family(to, s, &families[i]);
 	for (size_t i = 0; i < s->n_counters; i++)
 		put_counter(to, s->counters[i]);
+	for (size_t i = 0; i < s->n_histograms; i++)
+		put_histogram(to, s->histograms[i]);
 }
 
 static void put_target(FILE *to, const char *name, const Profd__Target *t, int64_t value)
@@ -165,17 +186,8 @@ static void put_targets(FILE *to, const struct answer *a)
 	}
 }
 
-/* Of this process, as Prometheus' own libraries name it. */
-static void put_process(FILE *to, const struct endpoint_counts *c)
+static void put_requests(FILE *to, const struct endpoint_counts *c)
 {
-	struct timespec cpu;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-	put_head(to, "process_cpu_seconds_total", "counter", "CPU time of profd-http.");
-	fprintf(to, "process_cpu_seconds_total %.3f\n",
-		(double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
-	put_head(to, "process_resident_memory_bytes", "gauge", "Resident memory of profd-http.");
-	fprintf(to, "process_resident_memory_bytes %" PRIu64 "\n", self_resident_bytes());
 	put_head(to, "profd_http_requests_total", "counter", "Requests answered.");
 	fprintf(to, "profd_http_requests_total %" PRIu64 "\n", c->requests);
 	put_head(to, "profd_http_refused_total", "counter",
@@ -222,7 +234,8 @@ void endpoint_metrics(const struct endpoint *e, struct reply *ret)
 			if (state.replies.items[i]->kind_case == PROFD__REPLY__KIND_STATE)
 				put_state(stream, state.replies.items[i]->state);
 		put_targets(stream, &targets);
-		put_process(stream, &e->counts);
+		put_requests(stream, &e->counts);
+		self_put_metrics(stream, e->counts.start_unix_ns);
 	}
 	reply_stream(ret, METRICS, stream, &text, &n);
 }

@@ -37,6 +37,7 @@ struct server {
 	size_t n;
 	struct connections connections;
 	struct cache *cache;
+	int64_t start_unix_ns;
 	atomic_uint_fast64_t requests, refused;
 };
 
@@ -208,6 +209,7 @@ static bool check(struct server *s, struct MHD_Connection *c, const char *method
 static void fill_counts(struct server *s, struct endpoint_counts *ret)
 {
 	*ret = (struct endpoint_counts){
+		.start_unix_ns = s->start_unix_ns,
 		.requests = atomic_load(&s->requests),
 		.refused = atomic_load(&s->refused),
 	};
@@ -384,6 +386,7 @@ int server_new(const struct server_options *options, struct listener *listeners,
 	if (!s)
 		return r;
 	s->options = options;
+	s->start_unix_ns = clock_unix_ns();
 	connections_init(&s->connections);
 	s->cache = cache_new();
 	if (!s->cache)

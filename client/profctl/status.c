@@ -15,8 +15,8 @@ static const char help[] =
 	"\n"
 	"Shows how profd does: the event and rate it samples at, where its files are, its\n"
 	"processes, what this machine does not allow it and what is lost by that,\n"
-	"files that ended the symbolizer and are not read any more, and every counter,\n"
-	"those of losses included.\n"
+	"files that ended the symbolizer and are not read any more, every counter, those of\n"
+	"losses included, and how long profiles take to be symbolized.\n"
 	"\n"
 	"  --json          one object, counters and processes by name\n"
 	"  --socket PATH   profd's socket\n"
@@ -27,6 +27,25 @@ static const char help[] =
 static const struct table_column columns[] = {{"", false}, {"", true}, {"", false}};
 
 #define TIME_BYTES 32
+
+static uint64_t times_of(const Profd__Histogram *h)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < h->n_counts; i++)
+		n += h->counts[i];
+	return n;
+}
+
+/* How often, and how long on average. */
+static void add_histogram(struct table *table, const Profd__Histogram *h)
+{
+	uint64_t n = times_of(h);
+
+	table_add(table, "%s", h->name);
+	table_add(table, "%" PRIu64, n);
+	table_add(table, "%s: %.1f ms on average", h->help, n ? 1e3 * h->sum / (double)n : 0.0);
+}
 
 static int show_counters(const Profd__State *state)
 {
@@ -39,6 +58,8 @@ static int show_counters(const Profd__State *state)
 		table_add(&table, "%" PRIu64, state->counters[i]->value);
 		table_add(&table, "%s", state->counters[i]->help);
 	}
+	for (size_t i = 0; i < state->n_histograms; i++)
+		add_histogram(&table, state->histograms[i]);
 	r = table_print(&table);
 	table_done(&table);
 	return r;
@@ -145,6 +166,31 @@ static json_t *lost_json(const Profd__State *state)
 	return lost;
 }
 
+/* By the upper end of each bucket, as Prometheus has them, but each by itself. */
+static json_t *histogram_json(const Profd__Histogram *h)
+{
+	json_t *buckets = json_object();
+	char bound[32];
+
+	for (size_t i = 0; buckets && i < h->n_counts; i++) {
+		snprintf(bound, sizeof(bound), "%g", i < h->n_bounds ? h->bounds[i] : 0);
+		(void)json_object_set_new(buckets, i < h->n_bounds ? bound : "+Inf",
+					  json_integer((json_int_t)h->counts[i]));
+	}
+	return json_pack("{s:I, s:f, s:o}", "count", (json_int_t)times_of(h), "sum_seconds", h->sum,
+			 "buckets", buckets);
+}
+
+static json_t *histograms_json(const Profd__State *state)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; all && i < state->n_histograms; i++)
+		(void)json_object_set_new(all, state->histograms[i]->name,
+					  histogram_json(state->histograms[i]));
+	return all;
+}
+
 static json_t *state_json(const Profd__State *state)
 {
 	json_t *counters = json_object();
@@ -154,13 +200,13 @@ static json_t *state_json(const Profd__State *state)
 		(void)json_object_set_new(counters, state->counters[i]->name,
 					  json_integer((json_int_t)state->counters[i]->value));
 	return json_pack(
-		"{s:o, s:I, s:f, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
+		"{s:o, s:I, s:f, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 		output_json_string(state->version), "pid", (json_int_t)state->pid, "uptime_seconds",
 		(double)state->uptime_ns / NSEC_PER_SEC, "event", output_json_string(state->event),
 		"event_note", output_json_string(state->event_note), "frequency_hz",
 		(json_int_t)state->frequency_hz, "state_dir", output_json_string(state->state_dir),
-		"counters", counters, "quarantined", quarantined_json(state), "processes",
-		roles_json(state), "lost", lost_json(state));
+		"counters", counters, "histograms", histograms_json(state), "quarantined",
+		quarantined_json(state), "processes", roles_json(state), "lost", lost_json(state));
 }
 
 static int take_reply(const Profd__Reply *reply, void *userdata)

@@ -267,6 +267,26 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 	gauge(s, "resident_bytes", self_resident_bytes(), "memory of the daemon");
 }
 
+static void add_durations(struct control_context *ctx, struct report_state *s)
+{
+	Profd__Histogram *to = s->histograms[0] = &s->symbolizing;
+	struct scribe_stats scribe;
+
+	scribe_get_stats(ctx->scribe, &scribe);
+	memcpy(s->bounds, histogram_bounds, sizeof(s->bounds));
+	memcpy(s->counts, scribe.durations.counts, sizeof(s->counts));
+	profd__histogram__init(to);
+	to->name = "symbolize_duration";
+	to->help = "from a profile's being frozen to its being symbolized and written";
+	to->bounds = s->bounds;
+	to->n_bounds = ARRAY_SIZE(s->bounds);
+	to->counts = s->counts;
+	to->n_counts = ARRAY_SIZE(s->counts);
+	to->sum = (double)scribe.durations.sum_ns / NSEC_PER_SEC;
+	s->state.histograms = s->histograms;
+	s->state.n_histograms = ARRAY_SIZE(s->histograms);
+}
+
 /* The end of a long path says more than its beginning. All of it has to fit into
  * one packet. */
 static char *short_path(const char *path)
@@ -353,6 +373,7 @@ void report_state(struct control_context *ctx, bool all, struct report_state *re
 		t->frequency_hz = ctx->timers.hz;
 	}
 	count_all(ctx, ret_s);
+	add_durations(ctx, ret_s);
 	add_roles(ctx, ret_s);
 	if (all)
 		add_quarantined(ctx, ret_s);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/control/context.h"
+#include "daemon/scribe/histogram.h"
 #include "profd/limits.h"
 #include "proto/control.pb-c.h"
 
@@ -36,6 +37,10 @@ struct report_state {
 	Profd__Role roles[REPORT_ROLES];
 	Profd__Role *role_pointers[REPORT_ROLES];
 	char *lost[REPORT_LOST_MAX];
+	Profd__Histogram symbolizing;
+	Profd__Histogram *histograms[1];
+	double bounds[HISTOGRAM_BOUNDS];
+	uint64_t counts[HISTOGRAM_BOUNDS + 1];
 };
 
 /* @all: for one who may know of other users' files. */

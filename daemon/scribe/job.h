@@ -13,6 +13,7 @@
 struct job {
 	struct job *prev, *next; /* utlist */
 	uint32_t id;
+	uint64_t start_ns; /* CLOCK_MONOTONIC: when it was submitted */
 	int raw_fd;	   /* memfd: the profile without names */
 	int events_fd;	   /* memfd: of a trace, its events; -1: it is a profile */
 	int out_fd;	   /* a directory, or the file when there is no name */

@@ -54,6 +54,7 @@ static void finish_job(struct scribe *s, struct job *job, const struct scribe_re
 	disable(s->on_time);
 	DL_DELETE(s->jobs, job);
 	s->n_jobs--;
+	histogram_add(&s->stats.durations, clock_mono_ns() - job->start_ns);
 	job->done(result, job->userdata);
 	job_free(job);
 	if (s->jobs)
@@ -353,12 +354,14 @@ void scribe_free(struct scribe *s)
 int scribe_submit(struct scribe *s, struct frozen *frozen, int dir_fd, const char *name,
 		  scribe_done_t done, void *userdata)
 {
+	uint64_t start_ns = clock_mono_ns();
 	struct job *job;
 	int r;
 
 	r = job_new(frozen, dir_fd, name, &job);
 	if (r < 0)
 		return r;
+	job->start_ns = start_ns;
 	job->id = ++s->last_id;
 	job->done = done;
 	job->userdata = userdata;

@@ -13,6 +13,7 @@
 
 #include "daemon/proc/module.h"
 #include "daemon/profile/freeze.h"
+#include "daemon/scribe/histogram.h"
 
 struct keeper;
 struct quarantine;
@@ -30,9 +31,10 @@ struct scribe_result {
 struct scribe_stats { /* of all jobs so far */
 	uint64_t locations, locations_named, locations_cached;
 	uint64_t restarts;
-	uint64_t quarantined;	/* files that ended a scribe and are not read again */
-	uint64_t debug_files;	/* separate ones handed over */
-	uint64_t debug_refused; /* of another build, of another owner, or too large */
+	uint64_t quarantined;	    /* files that ended a scribe and are not read again */
+	uint64_t debug_files;	    /* separate ones handed over */
+	uint64_t debug_refused;	    /* of another build, of another owner, or too large */
+	struct histogram durations; /* from being submitted to the answer, or to its failure */
 };
 
 typedef void (*scribe_done_t)(const struct scribe_result *result, void *userdata);

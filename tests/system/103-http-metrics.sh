@@ -19,9 +19,34 @@ grep -qi '^content-type: text/plain; version=0.0.4; charset=utf-8' <(tr -d '\r' 
 promtool check metrics <"$T/body" >"$T/promtool" 2>&1 || { cat "$T/promtool" >&2; fail "promtool"; }
 [ ! -s "$T/promtool" ] || { cat "$T/promtool" >&2; fail "promtool has something to say"; }
 for name in profd_samples_total profd_samples_lost_total profd_snapshots_total profd_clients \
-	profd_build_info process_cpu_seconds_total; do
+	profd_build_info process_cpu_seconds_total process_start_time_seconds process_open_fds \
+	process_max_fds process_resident_memory_bytes process_virtual_memory_bytes \
+	profd_symbolize_duration_seconds_{bucket,sum,count}; do
 	grep -q "^$name[{ ]" "$T/body" || fail "no $name"
 done
+fds=$(sed -n 's/^process_open_fds //p' "$T/body")
+is "3 < $fds < 100" || fail "$fds descriptors"
+began=$(sed -n 's/^process_start_time_seconds //p' "$T/body")
+is "0 <= $(date +%s) + 1 - $began < 600" || fail "it began at $began"
+
+echo "- how long profiles take to be symbolized"
+metric() { sed -n "s/^$1 //p" "$T/body"; }
+before=$(metric profd_symbolize_duration_seconds_count)
+begin=$(date +%s%N)
+for _ in 1 2 3; do snapshot --type heap --pid "$target_pid"; done
+spent=$(($(date +%s%N) - begin))
+got 200 /metrics
+[ "$(metric profd_symbolize_duration_seconds_count)" = $((before + 3)) ] || fail "three profiles are not counted"
+python3 - "$T/body" <<'END' || fail "no histogram"
+import re, sys
+buckets = re.findall(r'^profd_symbolize_duration_seconds_bucket\{le="(.*)"\} (\d+)$', open(sys.argv[1]).read(), re.M)
+bounds, counts = [float(b) for b, _ in buckets], [int(n) for _, n in buckets]
+assert len(buckets) > 10 and bounds == sorted(bounds) and bounds[-1] == float('inf'), bounds
+assert counts == sorted(counts) and counts[-1] >= 3, counts
+END
+sum=$(metric profd_symbolize_duration_seconds_sum)
+is "0 < $sum and ($before > 0 or $sum < $spent / 1e9)" || fail "$sum s for three profiles within $spent ns"
+figure "$(metric profd_symbolize_duration_seconds_count) profiles symbolized in $sum s"
 
 echo "- every counter of status"
 "$profctl" --json status >"$T/status"

@@ -253,8 +253,20 @@ static void serve_status(struct harness *h, int fd, const Profd__Request *reques
 	Profd__Counter *counters[] = {&a, &b};
 	Profd__State s = PROFD__STATE__INIT;
 	Profd__Reply reply = PROFD__REPLY__INIT;
+	Profd__Histogram h1 = PROFD__HISTOGRAM__INIT, *histograms[] = {&h1};
+	double bounds[] = {0.25, 1};
+	uint64_t counts[] = {3, 0, 1};
 
 	check(request->verb_case == PROFD__REQUEST__VERB_STATUS);
+	h1.name = (char *)"duration";
+	h1.help = (char *)"of a profile";
+	h1.bounds = bounds;
+	h1.n_bounds = 2;
+	h1.counts = counts;
+	h1.n_counts = 3;
+	h1.sum = 2.5;
+	s.histograms = histograms;
+	s.n_histograms = 1;
 	a.name = (char *)"samples";
 	a.value = 12345;
 	a.help = (char *)"CPU samples taken";
@@ -285,13 +297,14 @@ static void test_status(void **state)
 				    "profiles  /var/lib/profd\n"
 				    "\n"
 				    "samples       12345  CPU samples taken\n"
-				    "samples_lost      0\n");
+				    "samples_lost      0\n"
+				    "duration          4  of a profile: 625.0 ms on average\n");
 }
 
 static void test_status_json(void **state)
 {
 	struct harness *h = *state;
-	json_t *root, *counters;
+	json_t *root, *counters, *duration, *buckets;
 
 	call(h, serve_status, "status", "--json", NULL);
 	assert_int_equal(h->code, 0);
@@ -299,6 +312,13 @@ static void test_status_json(void **state)
 	assert_string_equal(json_string_value(json_object_get(root, "event")), "cpu-clock");
 	counters = json_object_get(root, "counters");
 	assert_int_equal(json_integer_value(json_object_get(counters, "samples")), 12345);
+	duration = json_object_get(json_object_get(root, "histograms"), "duration");
+	buckets = json_object_get(duration, "buckets");
+	assert_int_equal(json_integer_value(json_object_get(duration, "count")), 4);
+	assert_float_equal(json_real_value(json_object_get(duration, "sum_seconds")), 2.5, 0);
+	assert_int_equal(json_integer_value(json_object_get(buckets, "0.25")), 3);
+	assert_int_equal(json_integer_value(json_object_get(buckets, "1")), 0);
+	assert_int_equal(json_integer_value(json_object_get(buckets, "+Inf")), 1);
 	json_decref(root);
 }
 

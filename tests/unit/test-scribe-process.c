@@ -3,9 +3,23 @@
  */
 #include "scribe-harness.h"
 
+/* How long the one job took: more than nothing, and no longer than the test so far. */
+static void check_counted_once(const struct context *c, uint64_t before_ns)
+{
+	struct scribe_stats stats;
+	uint64_t n = 0;
+
+	scribe_get_stats(c->scribe, &stats);
+	for (size_t i = 0; i < ARRAY_SIZE(stats.durations.counts); i++)
+		n += stats.durations.counts[i];
+	assert_int_equal(n, 1);
+	assert_in_range(stats.durations.sum_ns, 1, clock_mono_ns() - before_ns);
+}
+
 static void test_publishes_with_names(void **state)
 {
 	struct context *c = *state;
+	uint64_t before_ns = clock_mono_ns();
 	struct stat st;
 
 	run(c, &c->shapes, 1);
@@ -19,6 +33,7 @@ static void test_publishes_with_names(void **state)
 	check_named(c, 1);
 	assert_int_equal(scribe_restarts(c->scribe), 0);
 	assert_int_equal(count_files(c, false), 1);
+	check_counted_once(c, before_ns);
 }
 
 static void test_writes_to_a_file(void **state)
