@@ -24,7 +24,7 @@ preload_c := aside cpu_hooks environment fork intern interpose modules operators
 	sampler service table trim waits_events waits_locks walk walk-x86_64 weight session \
 	labels early live objects cpu waits api
 http_c := ask cache connection delta endpoint guard identity index listen main metrics options \
-	password path profile reply self server symbol targets text
+	password path profile reply self server symbol targets text text_threads
 fetch_c := debug_files main profile request
 profctl_c := args command connect deliver disable dropin enable enabled executable expand \
 	gather fetch helper list main named_unit obstacles output private run run_options save \

@@ -132,7 +132,7 @@ static void freep_pprof(struct pprof **p)
 	pprof_free(*p);
 }
 
-static void serve_text(const struct profile_kind *kind, int fd, struct reply *ret)
+static void serve_text(const struct profile_kind *kind, int64_t debug, int fd, struct reply *ret)
 {
 	_cleanup_(freep_pprof) struct pprof *p = NULL;
 	char *text = NULL;
@@ -145,7 +145,9 @@ static void serve_text(const struct profile_kind *kind, int fd, struct reply *re
 		return;
 	}
 	stream = open_memstream(&text, &n);
-	if (stream && kind->value)
+	if (stream && kind->word && debug >= 2)
+		text_put_threads(stream, p, kind->word);
+	else if (stream && kind->value)
 		text_put_counts(stream, p, kind->name);
 	else if (stream)
 		text_put_heap(stream, p);
@@ -177,6 +179,7 @@ static void serve_kind(const struct endpoint *e, const struct profile_kind *kind
 		.trim = strcmp(kind->name, "heap") == 0 &&
 			query_number_of(e->path->query, "gc") > 0,
 	};
+	int64_t debug = query_number_of(e->path->query, "debug");
 	char seconds[32] = "";
 	int fd;
 
@@ -193,11 +196,11 @@ static void serve_kind(const struct endpoint *e, const struct profile_kind *kind
 				: profile_fetch(&want, ret);
 	if (fd < 0)
 		return;
-	if (query_number_of(e->path->query, "debug") == 0) {
+	if (debug == 0) {
 		show(kind, fd, ret);
 		return;
 	}
-	serve_text(kind, fd, ret);
+	serve_text(kind, debug, fd, ret);
 	close(fd);
 }
 

@@ -22,7 +22,11 @@ static const struct profile_kind kinds[] = {
 	 .type = "block",
 	 .value = "contentions",
 	 .delay = true},
-	{.name = "goroutine", .delta = "goroutine-delta", .type = "threads", .value = "threads"},
+	{.name = "goroutine",
+	 .delta = "goroutine-delta",
+	 .type = "threads",
+	 .value = "threads",
+	 .word = "goroutine"},
 	{.name = "heap", .delta = "heap-delta", .type = "heap"},
 	{.name = "mutex",
 	 .delta = "mutex-delta",
@@ -33,7 +37,11 @@ static const struct profile_kind kinds[] = {
 	 .delta = "threadcreate-delta",
 	 .type = "threadcreate",
 	 .value = "threadcreate"},
-	{.name = "threads", .delta = "threads-delta", .type = "threads", .value = "threads"},
+	{.name = "threads",
+	 .delta = "threads-delta",
+	 .type = "threads",
+	 .value = "threads",
+	 .word = "thread"},
 };
 
 const struct profile_kind *profile_find_kind(const char *name)

@@ -17,6 +17,7 @@ struct profile_kind {
 	const char *type;  /* profd's */
 	const char *value; /* sample types beside "delay" or none; NULL: those of heaps */
 	bool delay;	   /* value/count and delay/nanoseconds */
+	const char *word;  /* of a thread, where it is threads that are told; or NULL */
 	const char *shown; /* default sample type of another than profd gives; or NULL */
 };
 

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "profd/base.h"
 
@@ -59,7 +60,7 @@ static void put_addresses(FILE *to, const struct pprof *p, const struct pprof_sa
 	fputc('\n', to);
 }
 
-static void put_name(FILE *to, const char *name)
+void text_put_name(FILE *to, const char *name)
 {
 	for (; *name; name++)
 		fputc((unsigned char)*name < 0x20 ? '?' : *name, to);
@@ -76,10 +77,10 @@ static void put_frames(FILE *to, const struct pprof *p, const struct pprof_sampl
 
 			pprof_location_line(p, s->locations[i], j, &line);
 			fprintf(to, "#\t%#" PRIx64 "\t", l.address);
-			put_name(to, line.name);
+			text_put_name(to, line.name);
 			if (*line.file) {
 				fputc('\t', to);
-				put_name(to, line.file);
+				text_put_name(to, line.file);
 				fprintf(to, ":%" PRId64, line.line);
 			}
 			fputc('\n', to);
@@ -88,11 +89,11 @@ static void put_frames(FILE *to, const struct pprof *p, const struct pprof_sampl
 	fputc('\n', to);
 }
 
-static void put_comments(FILE *to, const struct pprof *p)
+void text_put_comments(FILE *to, const struct pprof *p)
 {
 	for (size_t i = 0; i < pprof_n_comments(p); i++) {
 		fputs("# ", to);
-		put_name(to, pprof_comment(p, i));
+		text_put_name(to, pprof_comment(p, i));
 		fputc('\n', to);
 	}
 }
@@ -106,9 +107,14 @@ static void put_mappings(FILE *to, const struct pprof *p)
 		pprof_mapping(p, id, &m);
 		fprintf(to, "%08" PRIx64 "-%08" PRIx64 " r-xp %08" PRIx64 " 00:00 0 ", m.start,
 			m.limit, m.file_offset);
-		put_name(to, m.path);
+		text_put_name(to, m.path);
 		fputc('\n', to);
 	}
+}
+
+static int compare_samples(size_t a, size_t b)
+{
+	return a < b ? -1 : a > b;
 }
 
 struct place {
@@ -122,7 +128,7 @@ static int compare(const void *a, const void *b)
 
 	if (x->by != y->by)
 		return x->by < y->by ? 1 : -1;
-	return x->sample < y->sample ? -1 : 1;
+	return compare_samples(x->sample, y->sample);
 }
 
 /* Samples by their value @index, the largest first. NULL: no memory. */
@@ -176,34 +182,110 @@ void text_put_heap(FILE *to, const struct pprof *p)
 		put_addresses(to, p, &s);
 		put_frames(to, p, &s);
 	}
-	put_comments(to, p);
+	text_put_comments(to, p);
 	put_mappings(to, p);
+}
+
+/* ---- the others: stacks that differ in their labels alone are one */
+
+struct group {
+	int64_t values[2];
+	size_t sample; /* the first of them */
+};
+
+static int compare_stacks(const struct pprof_sample *a, const struct pprof_sample *b)
+{
+	size_t n = min(a->n_locations, b->n_locations);
+	int r = memcmp(a->locations, b->locations, n * sizeof(*a->locations));
+
+	if (r != 0 || a->n_locations == b->n_locations)
+		return r;
+	return a->n_locations < b->n_locations ? -1 : 1;
+}
+
+static int by_stack(const void *left, const void *right, void *userdata)
+{
+	const struct group *a = left, *b = right;
+	struct pprof_sample x, y;
+	int r;
+
+	pprof_sample(userdata, a->sample, &x);
+	pprof_sample(userdata, b->sample, &y);
+	r = compare_stacks(&x, &y);
+	return r != 0 ? r : compare_samples(a->sample, b->sample);
+}
+
+static int by_value(const void *left, const void *right)
+{
+	const struct group *a = left, *b = right;
+
+	if (a->values[0] != b->values[0])
+		return a->values[0] < b->values[0] ? 1 : -1;
+	return compare_samples(a->sample, b->sample);
+}
+
+static bool same_stack(const struct pprof *p, size_t a, size_t b)
+{
+	struct pprof_sample x, y;
+
+	pprof_sample(p, a, &x);
+	pprof_sample(p, b, &y);
+	return compare_stacks(&x, &y) == 0;
+}
+
+/* Those with the largest first value first. NULL: no memory. */
+static struct group *group(const struct pprof *p, size_t n_values, size_t *ret_n)
+{
+	size_t n = pprof_n_samples(p), used = 0;
+	struct group *groups = calloc(n + 1, sizeof(*groups));
+
+	if (!groups)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct pprof_sample s;
+
+		pprof_sample(p, i, &s);
+		groups[i].sample = i;
+		memcpy(groups[i].values, s.values, n_values * sizeof(*s.values));
+	}
+	qsort_r(groups, n, sizeof(*groups), by_stack, (void *)p);
+	for (size_t i = 0; i < n; i++) {
+		if (used > 0 && same_stack(p, groups[used - 1].sample, groups[i].sample)) {
+			groups[used - 1].values[0] += groups[i].values[0];
+			groups[used - 1].values[1] += groups[i].values[1];
+		} else {
+			groups[used++] = groups[i];
+		}
+	}
+	qsort(groups, used, sizeof(*groups), by_value);
+	*ret_n = used;
+	return groups;
 }
 
 void text_put_counts(FILE *to, const struct pprof *p, const char *name)
 {
-	_cleanup_free_ struct place *places = sort(p, 0);
-	size_t n_types = pprof_n_sample_types(p);
+	size_t n_types = min(pprof_n_sample_types(p), (size_t)2), n = 0;
+	_cleanup_free_ struct group *groups = group(p, n_types, &n);
 	struct pprof_sample s;
 	int64_t total = 0;
 
-	for (size_t i = 0; i < pprof_n_samples(p); i++) {
-		pprof_sample(p, i, &s);
-		total += s.values[0];
-	}
-	/* As Go: contention has a head of its own, and then a time before the count. */
-	if (n_types == 2)
-		fputs("--- contention:\ncycles/second=1000000000\n", to);
-	else
+	for (size_t i = 0; i < n; i++)
+		total += groups[i].values[0];
+	/* As Go: waits have a head of their own, and then a time before the count. */
+	if (n_types < 2)
 		fprintf(to, "%s profile: total %" PRId64 "\n", name, total);
-	for (size_t i = 0; places && i < pprof_n_samples(p); i++) {
-		pprof_sample(p, places[i].sample, &s);
+	else if (strcmp(name, "mutex") == 0)
+		fputs("--- mutex:\ncycles/second=1000000000\nsampling period=1\n", to);
+	else
+		fputs("--- contention:\ncycles/second=1000000000\n", to);
+	for (size_t i = 0; i < n; i++) {
+		pprof_sample(p, groups[i].sample, &s);
 		if (n_types == 2)
-			fprintf(to, "%" PRId64 " ", s.values[1]);
-		fprintf(to, "%" PRId64 " @", s.values[0]);
+			fprintf(to, "%" PRId64 " ", groups[i].values[1]);
+		fprintf(to, "%" PRId64 " @", groups[i].values[0]);
 		put_addresses(to, p, &s);
 		put_frames(to, p, &s);
 	}
-	put_comments(to, p);
+	text_put_comments(to, p);
 	put_mappings(to, p);
 }

@@ -12,7 +12,7 @@ start_profd
 mine=leak$$ burner=split$$
 cp "$fixtures/leak" "$T/$mine"
 cp "$fixtures/split" "$T/$burner"
-target PROFD_RATE=1024 "$T/$mine" 900
+target PROFD_RATE=1024 "$T/$mine" 3000
 leak_pid=$target_pid
 wait_attached "$leak_pid"
 "$T/$burner" 900 >"$T/split.log" &
@@ -107,7 +107,7 @@ first=$(ls loop/* | head -1) last=$(ls loop/* | tail -1)
 quiet open_session -top -inuse_objects -base "$first" "$last"
 
 echo "- several targets at once: told apart by labels, and summed"
-target PROFD_RATE=1024 "$T/$mine" 900
+target PROFD_RATE=1024 "$T/$mine" 3000
 wait_attached "$target_pid"
 got 200 /debug/pprof/heap?gc=1 && cp "$T/body" "$T/both.pb.gz"
 valid "$T/both.pb.gz"

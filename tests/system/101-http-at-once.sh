@@ -44,7 +44,7 @@ if command -v ss >/dev/null; then
 fi
 
 echo "- a target that ends"
-target "$fixtures/leak" 900
+target "$fixtures/leak" 3000
 victim=$target_pid
 wait_attached "$victim"
 start=$SECONDS

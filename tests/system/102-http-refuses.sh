@@ -17,7 +17,7 @@ start_profd
 chmod 755 "$T/run"
 mine=leak$$
 cp "$fixtures/leak" "$T/$mine"
-target "$T/$mine" 900
+target "$T/$mine" 3000
 wait_attached "$target_pid"
 start_http --mode 0666 --listen "$T/http.sock"
 heap=/pid/$target_pid/debug/pprof/heap

@@ -9,7 +9,7 @@
 start_profd
 mine=leak$$
 cp "$fixtures/leak" "$T/$mine"
-target "$T/$mine" 900
+target "$T/$mine" 3000
 wait_attached "$target_pid"
 start_http
 

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../http-lib.sh"
 
 start_profd
-target "$fixtures/leak" 900
+target "$fixtures/leak" 3000
 wait_attached "$target_pid"
 start_http
 start_go_server
@@ -50,6 +50,7 @@ for path in /debug/pprof/heap /debug/pprof/allocs '/debug/pprof/heap?gc=1' '/deb
 	'/debug/pprof/heap?debug=x' '/debug/pprof/heap?seconds=1' '/debug/pprof/allocs?seconds=1' \
 	/debug/pprof/block /debug/pprof/mutex /debug/pprof/threadcreate /debug/pprof/goroutine '/debug/pprof/goroutine?debug=1' '/debug/pprof/block?debug=1' \
 	'/debug/pprof/profile?seconds=1' '/debug/pprof/profile?seconds=1&debug=1' /debug/pprof/cmdline \
+	'/debug/pprof/heap?debug=2' '/debug/pprof/goroutine?debug=2' '/debug/pprof/goroutine?debug=3' '/debug/pprof/mutex?debug=2' \
 	'/debug/pprof/trace?seconds=0.2' '/debug/pprof/trace?seconds=-1' '/debug/pprof/trace?seconds=x&debug=1' \
 	/debug/pprof/ ; do
 	as_go headers "$path"
@@ -68,13 +69,65 @@ got 200 '/debug/pprof/profile?seconds=x' -o "$T/thirty.pb.gz"
 echo "- cmdline and symbol"
 got 200 "/pid/$target_pid/debug/pprof/cmdline"
 cmp -s "$T/body" <(head -c -1 "/proc/$target_pid/cmdline") || fail "cmdline: $(tr '\0' ' ' <"$T/body")"
-got 200 '/debug/pprof/heap?debug=1'
+got 200 "/pid/$target_pid/debug/pprof/heap?debug=1"
 stack=$(sed -n '2s/.*@ //p' "$T/body")
 head -1 "$T/body" | grep -E '^heap profile: [0-9]+: [0-9]+ \[[0-9]+: [0-9]+\] @ heap_v2/524288$' >/dev/null ||
 	fail "debug=1: $(head -1 "$T/body")"
 grep -q '^MAPPED_LIBRARIES:$' "$T/body" || fail "debug=1 has no mappings"
-got 200 /debug/pprof/symbol -d "${stack// /+}"
+got 200 "/pid/$target_pid/debug/pprof/symbol" -d "${stack// /+}"
 grep -q '^0x[0-9a-f]* main$' "$T/body" || fail "symbol: $(cat "$T/body")"
 grep -q 'Server::open_session' "$T/body" || fail "symbol: $(cat "$T/body")"
-got 200 "/debug/pprof/symbol?${stack// /+}"
+got 200 "/pid/$target_pid/debug/pprof/symbol?${stack// /+}"
 [ "$(wc -l <"$T/body")" -gt 3 ] || fail "symbol by GET: $(cat "$T/body")"
+
+echo "- threads as Go tells goroutines"
+"$fixtures/many-threads" 100 >"$T/threads.log" &
+threads=$!
+own_pids+=("$threads")
+wait_for 20 grep -q waiting "$T/threads.log" || fail "the threads do not wait"
+# FILE WORD: of each block the id, what stands in brackets, and its functions, tab by tab.
+cat >"$T/blocks.py" <<'END'
+import re, sys
+text = open(sys.argv[1], encoding='utf-8').read()
+for block in text.split('\n\n'):
+    lines = [l for l in block.split('\n') if l and not l.startswith('# ')]
+    if not lines:
+        continue
+    head = re.fullmatch(sys.argv[2] + r' (\d+) \[([^\]]+)\]:', lines[0])
+    assert head, lines[0]
+    frames = lines[1:]
+    assert frames and len(frames) % 2 == 0, block
+    for function, place in zip(frames[::2], frames[1::2]):
+        assert re.fullmatch(r'created by .*|.+\(.*\)', function), function
+        assert re.fullmatch(r'\t(.+:\d+( \+0x[0-9a-f]+)?|.+ \+0x[0-9a-f]+)', place), place
+    print(head[1], head[2], *(f.rsplit('(', 1)[0] for f in frames[::2]), sep='\t')
+END
+url=$go_url got 200 '/debug/pprof/goroutine?debug=2'
+python3 "$T/blocks.py" "$T/body" goroutine >"$T/blocks" || fail "this is not how Go writes them: $(head -3 "$T/body")"
+for word in goroutine:goroutine threads:thread; do
+	got 200 "/pid/$threads/debug/pprof/${word%:*}?debug=2"
+	python3 "$T/blocks.py" "$T/body" "${word#*:}" >"$T/blocks" || fail "${word%:*}?debug=2"
+	cut -f1 "$T/blocks" | sort -u >"$T/ids"
+	ls "/proc/$threads/task" | sort | cmp -s - "$T/ids" || fail "not each thread once"
+	for way in mutex condition semaphore read sleep poll epoll; do
+		in=$(grep -c ", $way, of $threads [^	]*	.*	in_$way	" "$T/blocks" || true)
+		[ "$in" -ge 14 ] || { head -3 "$T/blocks"; fail "$in threads in_$way"; }
+	done
+	grep -q '^[0-9]*	sleeping, futex' "$T/blocks" || fail "no state and wait channel"
+	grep -q "^$threads	sleeping, .*	main	" "$T/blocks" || fail "no main thread"
+done
+grep -qE '^	.*many-threads\.c:[0-9]+$' "$T/body" || fail "no source lines"
+figure "$(wc -l <"$T/blocks") threads as goroutine?debug=2 tells them"
+echo "- equal stacks are one, and told how often"
+got 200 "/pid/$threads/debug/pprof/goroutine?debug=1"
+[ "$(head -1 "$T/body")" = "goroutine profile: total 102" ] || fail "$(head -1 "$T/body")"
+blocks=$(grep -c '^[0-9]* @' "$T/body")
+is "8 <= $blocks < 30" || fail "$blocks stacks of 102 threads"
+grep -A6 -E '^1[45] @' "$T/body" | grep -q 'in_epoll' || fail "not 14 threads on one stack"
+echo "- contention has the head that Go gives it"
+for kind in block mutex; do
+	got 200 "/debug/pprof/$kind?debug=1"
+	head -1 "$T/body" >"$T/ours"
+	url=$go_url got 200 "/debug/pprof/$kind?debug=1"
+	head -1 "$T/body" | cmp -s - "$T/ours" || fail "$kind?debug=1: $(cat "$T/ours")"
+done
