@@ -251,7 +251,7 @@ $(BUILD)/bench/scribe-%: tests/bench/scribe-%.c $(BUILD)/libdaemon.a $(BUILD)/li
 
 $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -pthread -lm
+	$(Q)mkdir -p $(@D) && $(CC) $(WARN) -Iinclude -D_GNU_SOURCE $(CFLAGS) -o $@ $< -pthread -lm
 
 #: asan     unit tests with AddressSanitizer and UBSan
 #: tsan     tests of the tables that threads share, with ThreadSanitizer

@@ -178,7 +178,8 @@ static inline int profd_label_push(const char *key, const char *value, unsigned 
  * its children's; 0: none. */
 static inline unsigned profd_labels_get(void)
 {
-	void *found = profd_find_("profd_client_labels_get");
+	static void *cache;
+	void *found = profd_find_once_(&cache, "profd_client_labels_get");
 	unsigned (*f)(void);
 
 	if (!found)
