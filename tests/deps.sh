@@ -109,6 +109,7 @@ parts()
 		program nginx nginx-light
 		program node nodejs
 		program perl perl
+		program valgrind valgrind
 		program redis-benchmark redis-tools
 		program redis-server redis-server
 		program sqlite3 sqlite3

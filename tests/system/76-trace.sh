@@ -3,14 +3,35 @@
 # thread's running slices are its CPU time and its waiting slices cover its sleeps; no slices
 # overlap and no time runs back; threads have their names, however odd, their ends are shown,
 # samples and waits have the functions that they are in, and a snapshot that is taken
-# meanwhile stands in it. Over HTTP the same; and an ordinary user sees their own processes
+# meanwhile stands in it. Chrome's own trace viewer opens it and sees the same. Over HTTP the same; and an ordinary user sees their own processes
 # and nobody else's.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../http-lib.sh"
 need_root
 start_profd
 grep -q '^cpu *off' <("$profctl" status) && skip "no CPU sampling here"
-trace() { python3 "$root/tests/trace.py" "$1" >"$2" || fail "$1: no valid trace"; }
+# trace FILE TOLD: by the format's description; and Chrome's own viewer has no warning, and
+# of each thread the same names, samples, and time.
+trace()
+{
+	python3 "$root/tests/trace.py" "$1" >"$2" || fail "$1: no valid trace"
+	node "$root/tests/chrome-trace.js" "$1" >"$T/chrome" || { cat "$T/chrome"; fail "$1: Chrome's viewer"; }
+	! grep ^warning "$T/chrome" >&2 || fail "$1: Chrome's viewer warns"
+	grep -q $'^odd\t0\t0$' "$T/chrome" || { grep ^odd "$T/chrome"; fail "$1: slices that Chrome's viewer puts right"; }
+	[ "$(sed -n 's/^stacks\t//p' "$T/chrome")" = "$(zcat "$1" | grep -c '"sf":')" ] || fail "$1: stacks that Chrome's viewer does not find"
+	python3 - "$2" "$T/chrome" <<-'END' || fail "$1: Chrome's viewer does not see what is in it"
+		import sys
+		def threads(path):
+		    rows = (l.rstrip('\n').split('\t') for l in open(path) if l.startswith('thread\t'))
+		    return {tuple(r[1:3]): r[3:] for r in rows}
+		ours, chromes = map(threads, sys.argv[1:])
+		assert ours.keys() == chromes.keys(), ours.keys() ^ chromes.keys()
+		for key, a in ours.items():
+		    b = chromes[key]
+		    assert a[3:] == b[3:], (key, a, b)
+		    assert all(abs(int(x) - int(y)) <= 1000 for x, y in zip(a[:3], b[:3])), (key, a, b)
+	END
+}
 field() { awk -F'\t' -v tid="$2" -v n="$3" '$1 == "thread" && $3 == tid { print $n }' "$1"; }
 no_failure() { ! kill -0 "$1" 2>/dev/null; }
 
@@ -103,6 +124,7 @@ file=$(cat "$T/path")
 trace "$file" "$T/told"
 grep -P '^thread\t.*\t1\tsleep\tsleep$' "$T/told" >"$T/brief" || { grep ^thread "$T/told"; fail "no process that came and went"; }
 is "$(cut -f5 "$T/brief" | sort -n | tail -1) > 250e6" || { cat "$T/brief"; fail "none waited for 300 ms"; }
+figure "Chrome's trace viewer: no warning, $(grep -c ^thread "$T/chrome") threads, $(sed -n 's/^stacks\t//p' "$T/chrome") stacks"
 figure "the machine: $(grep -c ^thread "$T/told") threads in $(zcat "$file" | wc -c) bytes"
 
 echo "- an ordinary user"
