@@ -41,7 +41,7 @@ daemon_c := config config_files engine engine_clients engine_cpu engine_labels e
 	proc/opening proc/owner proc/perf-map proc/pids proc/process proc/records proc/waiting \
 	cpu/event cpu/record cpu/ring cpu/sampler cpu/sampler-cpus cpu/sampler-open \
 	cpu/switch-record cpu/switches cpu/switches-open cpu/tracepoint cpu/wait \
-	heap/client heap/cpu heap/labels heap/read heap/refused heap/trim heap/waits \
+	heap/client heap/cpu heap/labels heap/read heap/refused heap/totals heap/trim heap/waits \
 	stack/go_table stack/remote stack/row_cache stack/search stack/step stack/unwind \
 	profile/aggregate profile/freeze profile/layout profile/locate profile/pieces \
 	profile/settle profile/trace profile/window \

@@ -164,6 +164,26 @@ static void count_offcpu(struct control_context *ctx, struct report_state *s)
 	      "events and stacks that traces had no room for");
 }
 
+static void count_heap(struct control_context *ctx, struct report_state *s)
+{
+	struct heap_totals t;
+
+	heap_clients_totals(ctx->clients, &t);
+	count(s, "heap_samples", t.samples, "allocations sampled in clients");
+	count(s, "heap_samples_lost_stacks", t.lost[HEAP_LOST_STACKS],
+	      "such samples lost: a client's table of stacks was full");
+	count(s, "heap_samples_lost_objects", t.lost[HEAP_LOST_LIVE],
+	      "such samples lost: a client's table of live objects was full");
+	count(s, "heap_samples_lost_nested", t.lost[HEAP_LOST_NESTED],
+	      "such samples lost: in a signal handler that interrupted one");
+	count(s, "heap_modules_lost", t.lost[HEAP_LOST_MODULES],
+	      "frames without module: a client's table of modules was full");
+	count(s, "waits_lost", t.lost[HEAP_LOST_WAITS],
+	      "waits and created threads lost: a client had no room for their stacks");
+	count(s, "labels_refused", t.labels_refused,
+	      "labels that clients refused: too many, or too many different ones");
+}
+
 static void count_clients(struct control_context *ctx, struct report_state *s)
 {
 	const struct control_counters *c = &ctx->counters;
@@ -259,6 +279,7 @@ static void count_all(struct control_context *ctx, struct report_state *s)
 {
 	count_cpu(ctx, s);
 	count_offcpu(ctx, s);
+	count_heap(ctx, s);
 	count_clients(ctx, s);
 	count_profiles(ctx, s);
 	count_peers(ctx, s);

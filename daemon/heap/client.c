@@ -26,6 +26,7 @@ struct heap_clients {
 	struct heap_client *first;
 	size_t count;
 	struct heap_refusals refused;
+	struct heap_totals ended; /* of clients removed */
 };
 
 int heap_clients_new(struct keeper *keeper, struct heap_clients **ret_clients)
@@ -70,11 +71,30 @@ struct heap_client *heap_client_unref(struct heap_client *client)
 	return NULL;
 }
 
+static void count_totals(struct heap_client *client)
+{
+	struct heap_header header;
+
+	if (heap_table_header(client->table_fd, &header) == 0)
+		heap_totals_look(&client->counted, &header);
+}
+
+void heap_clients_totals(struct heap_clients *clients, struct heap_totals *ret_totals)
+{
+	*ret_totals = clients->ended;
+	for (struct heap_client *c = clients->first; c; c = c->next) {
+		count_totals(c);
+		heap_totals_add(ret_totals, &c->counted);
+	}
+}
+
 void heap_clients_remove(struct heap_clients *clients, struct heap_client *client)
 {
 	if (client->removed)
 		return;
 	client->removed = true;
+	count_totals(client);
+	heap_totals_add(&clients->ended, &client->counted);
 	if (client->watch_free)
 		client->watch_free(client->watch);
 	if (client->prev)

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "daemon/heap/refused.h"
+#include "daemon/heap/totals.h"
 #include "daemon/keeper/keeper.h"
 #include "daemon/proc/process.h"
 #include "proto/heap_table.h"
@@ -47,6 +48,8 @@ struct heap_client {
 	unsigned waits_users;		/* of heap_waits_start(), */
 	uint64_t waits_until_ns;	/* and until when the last of them wants it */
 	unsigned trims;			/* answered so far: the number in the trim line */
+
+	struct heap_totals counted; /* as its table was read last */
 
 	uint32_t *modules; /* ids of those that its table named when it was read last */
 	size_t n_modules;
@@ -102,6 +105,8 @@ struct heap_client *heap_clients_first(struct heap_clients *clients); /* then ->
  * of one may not be had again when the client's last heap is written. */
 void heap_clients_keep_modules(const struct heap_clients *clients, struct module_table *modules);
 size_t heap_clients_count(const struct heap_clients *clients);
+/* What their tables count, and those of clients removed did: never less than before. */
+void heap_clients_totals(struct heap_clients *clients, struct heap_totals *ret_totals);
 
 /* Looks through /proc for tables of clients that were started for a profd at
  * @socket_path and attached to an earlier one, or to none, and hands each to @found,

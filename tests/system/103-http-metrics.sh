@@ -66,6 +66,17 @@ sys.exit(bool(missing))
 END
 figure "$(grep -c '^# TYPE' "$T/body") metrics, $(python3 -c "import json; print(len(json.load(open('$T/status'))['counters']))") counters of status, promtool silent"
 
+echo "- samples of heaps, also of processes that have ended"
+of_heaps() { got 200 /metrics; metric 'profd_samples_total{kind="heap"}'; }
+before=$(of_heaps)
+[ "$before" -gt 0 ] || fail "$before samples of heaps"
+# a table that is full: there are more objects than one has room for
+PROFD_RATE=1 LD_PRELOAD=$client python3 -c 'x = [bytearray(600) for _ in range(600000)]' || fail "python3"
+lost() { got 200 /metrics; [ "$(metric 'profd_samples_lost_total{reason="heap_objects_full"}')" -gt 0 ]; }
+wait_for 20 lost || fail "no loss is counted"
+is "$(of_heaps) >= $before + 100000" || fail "the samples of a program that has ended are not there"
+figure "$(metric 'profd_samples_lost_total{reason="heap_objects_full"}') samples lost by a program of 600,000 objects, counted after its end"
+
 echo "- a target's heap and RSS"
 inuse=$(sed -n "s/^profd_target_heap_inuse_bytes{pid=\"$target_pid\",.*} //p" "$T/body")
 resident=$(sed -n "s/^profd_target_resident_memory_bytes{pid=\"$target_pid\",.*} //p" "$T/body")

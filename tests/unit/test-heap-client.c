@@ -54,6 +54,48 @@ static void test_live_process_is_identified(void **state)
 	heap_clients_remove(clients, c);
 }
 
+/* ---- totals */
+
+static void set_counts(int table, uint64_t samples, uint64_t lost)
+{
+	struct heap_header header;
+
+	assert_int_equal(pread(table, &header, sizeof(header), 0), sizeof(header));
+	header.samples = samples;
+	header.lost[HEAP_LOST_LIVE] = lost;
+	assert_int_equal(pwrite(table, &header, sizeof(header), 0), sizeof(header));
+}
+
+static void check_totals(const struct heap_totals *before, uint64_t samples, uint64_t lost)
+{
+	struct heap_totals t;
+
+	heap_clients_totals(clients, &t);
+	assert_int_equal(t.samples - before->samples, samples);
+	assert_int_equal(t.lost[HEAP_LOST_LIVE] - before->lost[HEAP_LOST_LIVE], lost);
+}
+
+/* What an ended client has counted stays, up to its last moment; nothing goes back. */
+static void test_totals_outlive_clients(void **state)
+{
+	struct heap_totals before;
+	struct heap_client *c;
+	int table = make_table();
+
+	heap_clients_totals(clients, &before);
+	assert_int_equal(heap_clients_add(clients, getpid(), getuid(), dup(table), &c), 0);
+	set_counts(table, 10, 2);
+	check_totals(&before, 10, 2);
+	set_counts(table, 7, 3);
+	check_totals(&before, 10, 3);
+	set_counts(table, UINT64_MAX, 0);
+	check_totals(&before, 1ULL << 40, 3);
+	set_counts(table, 0, 4);
+	heap_clients_remove(clients, c);
+	check_totals(&before, 1ULL << 40, 4);
+	close(table);
+}
+
 /* ---- over a restart */
 
 static struct heap_identity identify_self(int table)
@@ -212,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_live_process_is_identified),
+		cmocka_unit_test(test_totals_outlive_clients),
 		cmocka_unit_test(test_a_table_comes_back_to_its_process),
 		cmocka_unit_test(test_a_pid_that_is_anothers_now_gets_no_table),
 		cmocka_unit_test(test_what_comes_back_is_checked),
