@@ -10,6 +10,7 @@
 
 #define AGES_PREFIX	   "age of "
 #define AGES_MAX_ADDRESSES 16
+#define AGES_MAX_NAME	   80
 
 struct braces {
 	size_t start, end; /* of the text: those of "{" and behind "}" */
@@ -75,6 +76,19 @@ static bool find_line(const struct pprof *p, const struct pprof_pruned *pruned, 
 	return found;
 }
 
+/* Of a name that is very long, as C++'s may be: reports and graphs show comments in one
+ * line each, and become as wide. Never part of a character. */
+static size_t shown_bytes(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n <= AGES_MAX_NAME)
+		return n;
+	for (n = AGES_MAX_NAME; n > 0 && (name[n] & 0xc0) == 0x80; n--)
+		;
+	return n;
+}
+
 static int name_comment(struct pprof *p, const struct pprof_pruned *pruned, size_t i)
 {
 	const char *text = pprof_comment(p, i);
@@ -91,8 +105,12 @@ static int name_comment(struct pprof *p, const struct pprof_pruned *pruned, size
 		const char *slash = strrchr(line.file, '/');
 		const char *file = slash ? slash + 1 : line.file;
 
-		r = *file ? asprintf(&place, "%s %s:%" PRId64, line.name, file, line.line)
-			  : asprintf(&place, "%s", line.name);
+		int n = (int)shown_bytes(line.name);
+		const char *more = line.name[n] ? "..." : "";
+
+		r = *file ? asprintf(&place, "%.*s%s %s:%" PRId64, n, line.name, more, file,
+				     line.line)
+			  : asprintf(&place, "%.*s%s", n, line.name, more);
 	} else {
 		r = asprintf(&place, "0x%" PRIx64, b.addresses[0]);
 	}

@@ -9,6 +9,8 @@
 #include "profd/base.h"
 #include "daemon/scribe/ages.h"
 
+#define TEN "nametnamet"
+
 static void add_location(struct pprof *p, uint64_t address, const char *name, const char *file)
 {
 	struct pprof_line line = {.name = name, .system_name = name, .file = file, .line = 61};
@@ -28,6 +30,8 @@ static struct pprof *make_profile(void)
 	add_location(p, 0x20, "open_session", "/src/deep/leak.cc");
 	add_location(p, 0x30, "main", "/src/main.cc");
 	add_location(p, 0x40, "no_file", "");
+	add_location(p, 0x50, TEN TEN TEN TEN TEN TEN TEN "12345678\xc3\xa9", "/a.cc");
+	add_location(p, 0x60, TEN TEN TEN TEN TEN TEN TEN "123456789\xc3\xa9", "");
 	return p;
 }
 
@@ -56,6 +60,15 @@ static void test_names_an_allocator_rather_than_nothing(void **state)
 {
 	check("age of 4 samples in {0x10}: x",
 	      "age of 4 samples in operator new(unsigned long): x");
+}
+
+/* At most 80 bytes of it, and whole characters. */
+static void test_shortens_long_names(void **state)
+{
+	check("age of 4 samples in {0x50}: x",
+	      "age of 4 samples in " TEN TEN TEN TEN TEN TEN TEN "12345678\xc3\xa9 a.cc:61: x");
+	check("age of 4 samples in {0x60}: x",
+	      "age of 4 samples in " TEN TEN TEN TEN TEN TEN TEN "123456789...: x");
 }
 
 static void test_keeps_an_address_that_is_not_there(void **state)
@@ -97,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_the_frame_that_reports_show),
 		cmocka_unit_test(test_names_an_allocator_rather_than_nothing),
+		cmocka_unit_test(test_shortens_long_names),
 		cmocka_unit_test(test_keeps_an_address_that_is_not_there),
 		cmocka_unit_test(test_takes_a_ready_filter_of_its_own),
 		cmocka_unit_test(test_leaves_other_comments_alone),
