@@ -43,6 +43,12 @@ quiet open_session -top -cum "$url/debug/pprof/heap"
 quiet 'new Session; // LEAK' -list open_session "$url/debug/pprof/heap"
 quiet '<svg' -svg "$url/debug/pprof/heap"
 quiet open_session -traces "$url/debug/pprof/heap"
+# `web`, as it is typed at pprof's prompt: the SVG is what a browser is given.
+printf '#!/bin/sh\ncp "$1" "%s/web.svg"\n' "$T" >"$T/browser"
+chmod +x "$T/browser"
+printf 'top -cum\nlist open_session\nweb\n' | BROWSER=$T/browser go tool pprof "$url/debug/pprof/heap" >"$T/out.txt" 2>&1
+wait_for 20 grep -q 'xlink:title="Server::open_session' "$T/web.svg" || { tail -5 "$T/out.txt"; fail "web: no SVG with the function"; }
+grep -q 'new Session; // LEAK' "$T/out.txt" || fail "list at the prompt"
 quiet 'open_session' -symbolize=remote -top "$url/debug/pprof/heap?debug=1"
 # A thread that waits for its turn on a busy machine at that moment may be shown without a stack.
 main_is_seen() { go tool pprof -top -cum "$url/debug/pprof/goroutine" >"$T/main" 2>&1 && grep -Eq 'main|__libc_start' "$T/main"; }
