@@ -9,7 +9,7 @@ start_profd
 start_http # first: it must not keep open what ends the program
 start_stacks PROFD_RATE=1 LD_PRELOAD="$client" 20000 2000 30
 wait_attached "$stacks_pid"
-scribe_pid=$(pgrep -P "$profd_pid")
+engine_pid=$(role_pid engine) scribe_pid=$(role_pid scribe)
 cat >"$T/requests.py" <<'END'
 import concurrent.futures, http.client, json, sys, time
 host, path, rate, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
@@ -41,9 +41,9 @@ requests 1 1 >"$T/first"
 # Slower than a profile is kept: each has one made.
 alone=$(requests 1 "$rounds")
 row "heap over HTTP, gc=0, each made anew" "" "" "$(of median .0f "$alone") ms" "<= 100 ms"
-before=($(cpu_ns "$profd_pid") $(cpu_ns "$scribe_pid") $(cpu_ns "$http_pid") $(date +%s%N))
+before=($(cpu_ns "$engine_pid") $(cpu_ns "$scribe_pid") $(cpu_ns "$http_pid") $(date +%s%N))
 many=$(requests 50 10)
-after=($(cpu_ns "$profd_pid") $(cpu_ns "$scribe_pid") $(cpu_ns "$http_pid") $(date +%s%N))
+after=($(cpu_ns "$engine_pid") $(cpu_ns "$scribe_pid") $(cpu_ns "$http_pid") $(date +%s%N))
 [ "$(of bad d "$many")" = 0 ] || differs+=("$(of bad d "$many") requests failed")
 share() { python3 -c "print('%.1f' % (100 * (${after[$1]} - ${before[$1]}) / (${after[3]} - ${before[3]})))"; }
 row "heap over HTTP, $(of rate .0f "$many") a second for 10 s: median, longest" "" "" \
