@@ -13,7 +13,6 @@
 #include "client/http/targets.h"
 #include "profd/base.h"
 #include "profd/limits.h"
-#include "profd/self.h"
 
 #define METRICS "text/plain; version=0.0.4; charset=utf-8"
 
