@@ -8,14 +8,6 @@
 need_root
 
 start_profd
-# Another daemon of this machine takes the table for a dead one's, and switches it off.
-others() { pgrep -x profd | grep -vxE "$(role_pid keeper)|$(role_pid starter)|$(role_pid engine)"; }
-fail()
-{
-	echo "FAIL: $*" >&2
-	! others >"$T/others" || skip "another profd runs here, which takes the table for its own: $*"
-	exit 1
-}
 duration_of() { json_of "$profctl" --json top "$1" "j['duration_ns']"; }
 target "$fixtures/locks" go "$T/stop"
 wait_for 20 grep -q ready "$T/target.log" || fail "the program did not start"
