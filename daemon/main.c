@@ -340,6 +340,19 @@ static int symbolize(char **dirs, int n_dirs)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Descriptors are passed to one process. The environment that says so is inherited by
+ * all that it starts, a shell and a profd in it, say, where 3 and on are other files. */
+static void forget_what_is_not_for_us(void)
+{
+	const char *pid = getenv("LISTEN_PID");
+
+	if (pid && atoi(pid) == getpid())
+		return;
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+}
+
 int main(int argc, char **argv)
 {
 	_cleanup_(config_done) struct config config = {.ready_fd = -1};
@@ -352,6 +365,7 @@ int main(int argc, char **argv)
 	}
 	if (argc >= 2 && strcmp(argv[1], "--symbolize") == 0)
 		return symbolize(argv + 2, argc - 2);
+	forget_what_is_not_for_us();
 	config_init(&config);
 	code = read_config(&config, argc, argv) < 0 ? EXIT_FAILURE : -1;
 	if (code < 0)

@@ -14,7 +14,8 @@ for command in status list "snapshot --output $T/out"; do
 	one_line 'profctl: .*start.*'
 done
 
-start_profd
+# Descriptors that were passed to another process, of which a shell's environment tells.
+LISTEN_PID=1 LISTEN_FDS=40 LISTEN_FDNAMES=other start_profd
 chmod 755 "$T/run" "$T/state"
 # Under a name that nobody else's program has, for profd sees the whole machine.
 mine=leak$$
