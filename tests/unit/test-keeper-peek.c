@@ -189,8 +189,7 @@ static pid_t start_turning(struct shared *s)
 
 /* A thread that has no turn on a busy CPU within PEEK_STOP_MS has not stopped: the time
  * was missing, and it is asked again. */
-static ssize_t stop_it(struct peek *peek, pid_t pid, struct peek_thread *ret_thread,
-		       const uint8_t **ret_stack)
+static ssize_t stop_it(pid_t pid, struct peek_thread *ret_thread, const uint8_t **ret_stack)
 {
 	ssize_t n;
 
@@ -212,7 +211,7 @@ static void test_stops_one_that_runs(void **state)
 	uint64_t before;
 	ssize_t n;
 
-	n = stop_it(peek, pid, &thread, &stack);
+	n = stop_it(pid, &thread, &stack);
 	assert_in_range(n, 64, PEEK_BYTES);
 	assert_non_null(memmem(stack, (size_t)n, "a word on the stack", 19));
 	assert_true(thread.regs.rip != 0 && thread.stopped_ns > 0);
@@ -235,7 +234,7 @@ static void test_loses_no_signal(void **state)
 	for (int i = 0; i < 500; i++) {
 		for (int j = 0; j < 3; j++) /* these queue */
 			sent += sigqueue(pid, SIGRTMIN, (union sigval){0}) == 0;
-		assert_true(stop_it(peek, pid, &thread, &stack) > 0);
+		assert_true(stop_it(pid, &thread, &stack) > 0);
 	}
 	for (int i = 0; i < PATIENCE_MS && s->signals < sent; i++)
 		usleep(1000);
@@ -262,7 +261,7 @@ static void test_one_that_sleeps_sleeps_on(void **state)
 	while (s->turns == 0)
 		usleep(1000);
 	for (int i = 0; i < 100; i++)
-		assert_true(stop_it(peek, pid, &thread, &stack) > 0);
+		assert_true(stop_it(pid, &thread, &stack) > 0);
 	assert_int_equal(s->woken, 0);
 	end(pid);
 }
@@ -293,7 +292,7 @@ static void test_gives_up_on_one_that_does_not_stop(void **state)
 	s->woken = 1;
 	while (s->signals == 0) /* it is let go */
 		usleep(1000);
-	assert_true(stop_it(peek, pid, &thread, &stack) > 0); /* by a child that is new */
+	assert_true(stop_it(pid, &thread, &stack) > 0); /* by a child that is new */
 	end(pid);
 }
 
