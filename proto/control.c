@@ -176,5 +176,5 @@ const char *control_path(const char *given)
 
 	if (!path || path[0] == '\0')
 		path = getenv("PROFD_SOCKET");
-	return path && path[0] != '\0' ? path : PROFD_DEFAULT_SOCKET;
+	return path && path[0] != '\0' ? path : DEFAULT_SOCKET_PATH;
 }

@@ -27,7 +27,7 @@ void heap_name_of(const char *socket_path, char ret_name[HEAP_NAME_BYTES])
 	uint32_t h = hash_of(socket_path);
 
 	memcpy(ret_name, HEAP_TABLE_NAME, SHORT + 1);
-	if (strcmp(socket_path, PROFD_DEFAULT_SOCKET) == 0)
+	if (strcmp(socket_path, DEFAULT_SOCKET_PATH) == 0)
 		return;
 	*at++ = '-';
 	for (unsigned i = 0; i < DIGITS; i++)

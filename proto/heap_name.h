@@ -15,8 +15,8 @@
 
 #include <stdbool.h>
 
-#define PROFD_DEFAULT_SOCKET "/run/profd/profd.sock"
-#define HEAP_NAME_BYTES	     20 /* with the terminator */
+#define DEFAULT_SOCKET_PATH "/run/profd/profd.sock"
+#define HEAP_NAME_BYTES	    20 /* with the terminator */
 
 /* Of the client that was told @socket_path. */
 void heap_name_of(const char *socket_path, char ret_name[HEAP_NAME_BYTES]);

@@ -7,8 +7,8 @@
 #include "client/preload/session.h"
 #include "proto/heap_name.h"
 
-#define MAX_RATE       (1ULL << 40)
-#define MAX_CPU_HZ     10000
+#define MAX_RATE   (1ULL << 40)
+#define MAX_CPU_HZ 10000
 
 /* "524288", "512K", "512KiB", "1M": 1024s. False: anything else. */
 static bool parse_bytes(const char *text, uint64_t *ret_bytes)
@@ -69,7 +69,7 @@ static void read_all(struct environment *e)
 	if (e->rate_bytes == 0)
 		e->rate_bytes = 1;
 	text = getenv("PROFD_SOCKET");
-	e->socket_path = text && *text ? text : PROFD_DEFAULT_SOCKET;
+	e->socket_path = text && *text ? text : DEFAULT_SOCKET_PATH;
 	text = getenv("PROFD_CPU");
 	if (text && parse_bytes(text, &hz) && hz <= MAX_CPU_HZ)
 		e->cpu_hz = (uint32_t)hz;

@@ -13,7 +13,7 @@ static void test_the_default_socket_has_the_short_name(void **state)
 {
 	char name[HEAP_NAME_BYTES];
 
-	heap_name_of(PROFD_DEFAULT_SOCKET, name);
+	heap_name_of(DEFAULT_SOCKET_PATH, name);
 	assert_string_equal(name, "profd-heap");
 }
 
