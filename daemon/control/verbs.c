@@ -63,8 +63,8 @@ static bool check_pid(struct peer *p, struct series_spec *spec)
 			return false;
 		}
 		peer_error(p, ENOENT,
-			   "process %d: is not attached: start it with LD_PRELOAD=libprofd.so, "
-			   "or ask for --type cpu",
+			   "process %d: is not attached: start it with "
+			   "LD_PRELOAD=/usr/lib/profd/libprofd.so, or ask for --type cpu",
 			   (int)spec->pid);
 		return false;
 	}
@@ -114,8 +114,9 @@ static bool check_targets(struct peer *p, struct series_spec *spec)
 	if (wants_client(spec) && !spec->cpu && !spec->offcpu && !spec->threads && !spec->trace &&
 	    !series_has_target(p->ctx, spec)) {
 		peer_error(p, ENOENT,
-			   "no attached process %s: start it with LD_PRELOAD=libprofd.so "
-			   "(`profctl list` shows what is there)",
+			   "no attached process %s: start it with "
+			   "LD_PRELOAD=/usr/lib/profd/libprofd.so (`profctl list` shows what is "
+			   "there)",
 			   *spec->comm || *spec->unit ? "of that name" : "of yours");
 		return false;
 	}
