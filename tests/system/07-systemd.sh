@@ -33,9 +33,14 @@ listed() { inside profctl --json list | grep '"comm": *"leak"' >/dev/null; }
 wait_for 10 listed || { journal; fail "the client did not attach"; }
 inside profctl list
 inside profctl --json list | grep '"unit": *"leaky.service"' >/dev/null || fail "its unit is not known"
-has_leaked() { [ "$(json_of inside profctl --json list "[t['inuse_bytes'] for t in j['targets'] if t['unit'] == 'leaky.service'][0]")" -gt 20000000 ]; } # its cache takes 8 MB
-wait_for 60 has_leaked || fail "it does not leak"
-heap=$(inside profctl snapshot --unit leaky.service) || { journal; fail "snapshot"; }
+# It fills a cache first, and frees what that took.
+leaks()
+{
+	heap=$(inside profctl snapshot --unit leaky.service) && inside cat "$heap" >"$T/leak.pb.gz" || return 1
+	eval "$(raw "$T/leak.pb.gz" inuse_space leak=open_session)"
+	is "$leak > 0.1 * $total > 0"
+}
+wait_for 60 leaks || { journal; fail "no symbols under the unit's protection"; }
 # Something that is in the kernel most of the time, on an idle machine, too.
 inside systemd-run --quiet --unit reader timeout 60 dd if=/dev/zero of=/dev/null bs=64K
 cpu=$(inside profctl snapshot --type cpu --seconds 2s) || { journal; fail "CPU snapshot"; }
@@ -44,8 +49,6 @@ for file in $heap $cpu; do
 	[[ $file == /var/lib/profd/* ]] || fail "stored elsewhere: $file"
 done
 valid "$T"/*.pb.gz
-eval "$(raw "$T"/heap_*.pb.gz inuse_space leak=open_session)"
-is "$leak > 0.1 * $total > 0" || fail "no symbols under the unit's protection"
 eval "$(raw "$T"/cpu_*.pb.gz samples kernel='^(entry_SYSCALL|do_syscall|asm_|do_)')"
 is "$total > 0" || fail "an empty CPU profile"
 is "$kernel > 0" || fail "kernel functions have no names under the unit's protection"
