@@ -139,6 +139,7 @@ mapfile -t files <"$T/series"
 valid "${files[@]}"
 
 echo "- a signal ends it"
+rm -f "$T/series" # or what it said before is taken for an answer
 "$profctl" snapshot --url "$go_url/debug/pprof/heap" --every 1h --count 2 --output "$T/out" >"$T/series" &
 series=$!
 own_pids+=("$series")
