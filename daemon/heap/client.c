@@ -316,6 +316,7 @@ int heap_clients_restore(struct heap_clients *clients, const struct heap_identit
 	if (r < 0)
 		return r;
 	find_again(clients->keeper, id, c);
+	heap_waits_forget(c->table_fd, &header);
 	link_client(clients, c);
 	*ret_client = c;
 	return 0;
