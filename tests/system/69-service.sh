@@ -73,7 +73,15 @@ allocated() # FILE: bytes, since its start
 	echo "$total"
 }
 before_lives=$(allocated "$(inside profctl snapshot --unit lives.service)")
-before_dies=$(allocated "$(inside profctl snapshot --unit dies.service)")
+# It fills a cache first, and leaks then.
+has_leaked()
+{
+	local file
+	file=$(inside profctl snapshot --unit dies.service) && before_dies=$(allocated "$file") || return 1
+	eval "$(raw "$T/$(basename "$file")" inuse_space leak=open_session)"
+	is "$leak > 0.2 * $total > 0"
+}
+wait_for 60 has_leaked || { journal; fail "it does not leak"; }
 dies=$(property MainPID dies.service)
 with_setting away '[Service]' 'RestartSec=2s'
 inside systemctl kill --signal KILL --kill-who all profd
